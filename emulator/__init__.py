@@ -1,0 +1,1 @@
+"""The machine: CPU, memory, traps, clock, devices.  It knows no kernel."""

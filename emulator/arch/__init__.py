@@ -1,0 +1,1 @@
+"""The architecture as the manual states it: bits, formats, vectors; no behaviour."""

@@ -1,0 +1,1 @@
+"""The CPU: Unicorn's engine, and the microcode that it leaves out."""

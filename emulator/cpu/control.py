@@ -1,0 +1,57 @@
+"""The control block: one page that the microcode and the run loop share.
+
+The native microcode addresses it through the hooks' user-data pointer, Python through a
+memoryview; both keep the clock there.  Offsets are in bytes, each word 8 bytes.
+
+The clock counts code bytes retired.  At the start of each block its whole size is added; where a
+block is left early, what was not executed is taken back.  So the clock does not depend on how
+execution was cut into blocks, and names a point in time exactly.
+"""
+
+from enum import IntEnum
+from typing import Final
+
+CLOCK: Final = 0  # code bytes retired, plus what idling skipped: virtual nanoseconds
+DEADLINE: Final = 8  # stop at the first natural block start at or after this clock
+BLOCK_START: Final = 16  # the current block: its address,
+BLOCK_SIZE: Final = 24  # and its size, 0 once its bytes have been settled
+EXIT: Final = 32  # why the run ended, see Exit; 0 while nobody has said
+EXIT_VALUE: Final = 40  # what goes with it: the host call's number
+RIP: Final = 48  # where to run from, and where the run stopped
+RESUME_CLOCK: Final = 56  # the clock when the run began
+RESUMED_INSIDE: Final = 64  # 1: the run begins inside a block, by a debugger's doing
+WAIT_IF: Final = 72  # 1: an interrupt is pending; stop where RFLAGS.IF allows it
+SLICE_END: Final = 80  # with WAIT_IF: stop at this clock all the same
+ERROR: Final = 88  # what uc_emu_start returned
+ENGINE: Final = 96  # uc_engine *
+CONTEXT: Final = 104  # uc_context *, the microcode's scratch
+RAM_BASE: Final = 112  # host address of RAM
+RAM_SIZE: Final = 120
+UC_CONTEXT_SAVE: Final = 128  # the library's functions
+UC_CONTEXT_RESTORE: Final = 136
+UC_REG_READ: Final = 144
+UC_REG_WRITE: Final = 152
+UC_EMU_START: Final = 160
+UC_EMU_STOP: Final = 168
+SLOW_INTR: Final = 176  # the Python reference, for what the native microcode leaves to it
+SLOW_SYSCALL: Final = 184
+SLOW_OUT: Final = 192
+SCRATCH: Final = 200
+NR_SYSCALLS: Final = 208  # SYSCALL instructions executed
+REFUSED: Final = 216  # 1: a port access was refused; nothing counts until the run ends
+TRAPS: Final = 256  # 256 words: events delivered, by vector
+SIZE: Final = 4096
+
+
+class Exit(IntEnum):
+    """Why a run ended."""
+
+    NONE = 0
+    HOST_CALL = 1  # ring 0 wrote to the host-call port
+    TIMER = 2  # the deadline was reached
+    HALT = 3  # HLT
+    SHUTDOWN = 4  # triple fault
+    PORT = 5  # a port access was refused: #GP is to be delivered
+    DEBUG_EXIT = 6  # a device asked for the end of the machine
+    BREAKPOINT = 7
+    ERROR = 8  # the engine gave up

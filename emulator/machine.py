@@ -1,0 +1,249 @@
+"""The machine: one CPU, RAM and devices put together, and the loop that runs them.
+
+It boots any ring-0 image and knows no kernel.  A kernel's hosted half attaches to the host-call
+port: ``machine.host_call``; a front end gives and takes console bytes through ``machine.uart`` and
+may offer input when nothing can run: ``machine.idle``.
+
+Time is the CPU's clock, in virtual nanoseconds.  When the CPU halts, the clock jumps to the next
+timer, so waiting costs nothing; and no device reads any other clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from emulator.cpu import control
+from emulator.cpu.control import Exit
+from emulator.cpu.cpu import Cpu, MicrocodeKind
+from emulator.devices.bus import Mmio, Ports
+from emulator.devices.cmos import Cmos
+from emulator.devices.debug_exit import DebugExit
+from emulator.devices.hpet import Hpet
+from emulator.devices.pic import Pic
+from emulator.devices.uart import Uart
+from emulator.memory import Ram, fingerprint
+
+MIB: Final = 1 << 20
+DEFAULT_MEM: Final = 256 * MIB
+DEFAULT_EPOCH: Final = 1_700_000_000  # 2023-11-14 22:13:20 UTC, when the clock is 0
+
+HPET_BASE: Final = 0xFED0_0000
+COM1: Final = 0x3F8
+COM1_IRQ: Final = 4
+DEBUG_EXIT_PORT: Final = 0xF4
+
+# So long at most does the engine run before Python looks at signals: about 0.1 s.
+SLICE: Final = 100_000_000
+NEVER: Final = (1 << 64) - 1
+
+
+class Machine:
+    """An x86-64 machine.
+
+    Args:
+        mem: bytes of RAM, a multiple of 4096.
+        microcode: see :class:`Cpu`.
+        epoch: seconds since 1970 that the CMOS clock shows at clock 0.
+        output: gets what the serial console sends; by default it gathers in ``console``.
+
+    Attributes:
+        host_call: called with the number that ring 0 wrote to the host-call port; without it,
+            :meth:`run` returns :attr:`Exit.HOST_CALL` instead.
+        idle: called when the CPU halts, before the clock jumps; returns True if it has fed a
+            device, so that the CPU may have something to do.
+        tick: called about every :data:`SLICE` of the clock, for a front end's own business; it
+            must not touch the machine.
+        exit_status: what was written to the debug-exit port.
+        console: what the console has sent, if nobody takes it.
+    """
+
+    def __init__(self, mem: int = DEFAULT_MEM, *, microcode: MicrocodeKind | None = None,
+                 epoch: int = DEFAULT_EPOCH,
+                 output: Callable[[bytes], None] | None = None) -> None:
+        self.ram = Ram(mem)
+        self.ports = Ports()
+        self.mmio = Mmio()
+        self.cpu = Cpu(self.ram, self, microcode=microcode)
+        self.epoch = epoch
+        self.console = bytearray()
+        self.exit_status = 0
+        self.host_call: Callable[[int], None] | None = None
+        self.idle: Callable[[], bool] | None = None
+        self.tick: Callable[[], None] | None = None
+        self._words = self.cpu.words
+        self._limit = NEVER
+        self._slice_end = SLICE
+        self._stopping: Exit | None = None
+
+        self.pic = Pic()
+        self.hpet = Hpet(self.cpu.now, self.pic.set_irq)
+        self.uart = Uart(output or self.console.extend,
+                         lambda level: self.pic.set_irq(COM1_IRQ, level))
+        self.cmos = Cmos(self.cpu.now, epoch)
+        self.debug_exit = DebugExit(self._debug_exit)
+        for ports, device in (
+            (range(0x20, 0x22), self.pic), (range(0xA0, 0xA2), self.pic),
+            (range(0x4D0, 0x4D2), self.pic), (range(0x70, 0x72), self.cmos),
+            (range(COM1, COM1 + 8), self.uart),
+            (range(DEBUG_EXIT_PORT, DEBUG_EXIT_PORT + 4), self.debug_exit),
+        ):
+            self.ports.attach(ports, device)
+        self.mmio.attach(HPET_BASE, 0x400, self.hpet)
+        self.cpu.map_mmio(HPET_BASE, 0x1000, _MmioWindow(self))
+
+    def close(self) -> None:
+        """Free the engine; the machine cannot run afterwards."""
+        self.cpu.close()
+
+    @property
+    def clock(self) -> int:
+        """Virtual nanoseconds since the machine was made."""
+        return self._words[control.CLOCK >> 3]
+
+    # The buses, as instructions reach them; a hosted kernel uses the same.
+
+    def read(self, port: int, size: int) -> int:
+        """IN."""
+        value = self.ports.read(port, size)
+        self.arm()
+        return value
+
+    def write(self, port: int, size: int, value: int) -> None:
+        """OUT."""
+        self.ports.write(port, size, value)
+        self.arm()
+
+    def write_string(self, port: int, data: bytes) -> None:
+        """REP OUTSB."""
+        self.ports.write_string(port, data)
+        self.arm()
+
+    def read_mmio(self, pa: int, size: int) -> int:
+        """A load from a device's address."""
+        value = self.mmio.read(pa, size)
+        self.arm()
+        return value
+
+    def write_mmio(self, pa: int, size: int, value: int) -> None:
+        """A store to a device's address."""
+        self.mmio.write(pa, size, value)
+        self.arm()
+
+    def arm(self) -> None:
+        """Tell the CPU when to stop next, after a device may have changed its mind."""
+        words = self._words
+        if self.pic.pending:
+            words[control.DEADLINE >> 3] = 0
+            words[control.WAIT_IF >> 3] = 1
+            words[control.SLICE_END >> 3] = min(self._slice_end, self._limit)
+        else:
+            event = self.hpet.next_event()
+            words[control.DEADLINE >> 3] = min(
+                NEVER if event is None else event, self._slice_end, self._limit)
+            words[control.WAIT_IF >> 3] = 0
+
+    # Running
+
+    def run(self, until: int | None = None) -> Exit:
+        """Run until the machine ends or something needs the caller.
+
+        Args:
+            until: stop at the first block start at or after this clock.
+
+        Returns:
+            DEBUG_EXIT: ``exit_status`` has been set.
+            SHUTDOWN: a triple fault.
+            HALT: HLT, and nothing can ever wake the CPU.
+            TIMER: ``until`` was reached.
+            HOST_CALL: only if no ``host_call`` is attached; the number is in ``host_call_number``.
+            BREAKPOINT: :meth:`stop` was called with it.
+        """
+        self._limit = NEVER if until is None else until
+        self._slice_end = self.clock + SLICE
+        self._stopping = None
+        self.arm()
+        cpu, pic, words = self.cpu, self.pic, self._words
+        run = cpu.run
+        while True:
+            if pic.pending and cpu.interruptible():
+                if not cpu.deliver(pic.acknowledge(), external=True):
+                    return Exit.SHUTDOWN
+                self.arm()
+            reason = run()
+            if reason is Exit.HOST_CALL:
+                if self.host_call is None:
+                    return reason
+                self.host_call(words[control.EXIT_VALUE >> 3])
+            elif reason is Exit.TIMER:
+                if self._on_deadline():
+                    return reason
+            elif reason is Exit.HALT:
+                if not self._wait_for_interrupt():
+                    return reason
+            elif reason is not Exit.PORT:
+                return reason
+            if self._stopping is not None:
+                return self._stopping
+
+    @property
+    def host_call_number(self) -> int:
+        """What ring 0 wrote to the host-call port last."""
+        return self._words[control.EXIT_VALUE >> 3]
+
+    def stop(self, reason: Exit) -> None:
+        """End the run after the present host call or port access."""
+        self._stopping = reason
+        self.cpu.stop(reason)
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 of RAM: equal for equal runs."""
+        return fingerprint(self.ram)
+
+    def _on_deadline(self) -> bool:
+        """Let timers fire; tell whether the caller's limit was reached."""
+        clock = self.clock
+        if clock >= self._slice_end:
+            self._slice_end = clock + SLICE
+            if self.tick is not None:
+                self.tick()
+        self.hpet.tick(clock)
+        self.arm()
+        return clock >= self._limit
+
+    def _wait_for_interrupt(self) -> bool:
+        """HLT: jump to the next timer; tell whether there is anything to wait for."""
+        if not self.cpu.interruptible():
+            return False
+        if self.pic.pending:
+            return True
+        if self.idle is not None and self.idle():
+            self.arm()
+            return True
+        event = self.hpet.next_event()
+        if event is None:
+            return False
+        words = self._words
+        words[control.CLOCK >> 3] = max(words[control.CLOCK >> 3], min(event, self._limit))
+        self.hpet.tick(self.clock)
+        self.arm()
+        if self.clock >= self._limit and not self.pic.pending:
+            self._stopping = Exit.TIMER
+        return True
+
+    def _debug_exit(self, status: int) -> None:
+        self.exit_status = status
+        self.stop(Exit.DEBUG_EXIT)
+
+
+class _MmioWindow:
+    """A page of device addresses, as the CPU's loads and stores reach it."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+
+    def read(self, pa: int, size: int) -> int:
+        return self._machine.read_mmio(pa, size)
+
+    def write(self, pa: int, size: int, value: int) -> None:
+        self._machine.write_mmio(pa, size, value)
