@@ -62,6 +62,7 @@ LSR_OE: Final = 1 << 1  # overrun
 LSR_THRE: Final = 1 << 5
 LSR_TEMT: Final = 1 << 6
 
+MSR_DDCD: Final = 1 << 3  # DCD has changed since MSR was read
 MSR_CTS: Final = 1 << 4
 MSR_DSR: Final = 1 << 5
 MSR_RI: Final = 1 << 6
@@ -83,6 +84,7 @@ class UartState:
     scr: int = 0
     divisor: int = 0
     modem: int = MSR_CONNECTED  # MSR: inputs, and below them what changed since it was read
+    carrier: bool = True  # the other end is there
     overrun: bool = False
     thr_empty: bool = False  # the THR-empty interrupt is due
     level: bool = False  # of the interrupt line
@@ -116,6 +118,13 @@ class Uart(Device[UartState]):
         self.state.wire += data
         self._receive()
         self._update()
+
+    def hang_up(self) -> None:
+        """Drop the carrier: nothing more will come.  Data carrier detect goes off."""
+        if self.state.carrier:
+            self.state.carrier = False
+            self._control_modem(self.state.mcr)
+            self._update()
 
     def write_string(self, port: int, data: bytes) -> None:
         """Send ``data`` in one call of the sink, unless the port is not plainly THR."""
@@ -223,7 +232,7 @@ class Uart(Device[UartState]):
         """Set MCR; in loopback its outputs come back as the inputs of MSR."""
         state = self.state
         state.mcr = value
-        inputs = MSR_CONNECTED
+        inputs = MSR_CONNECTED if self.state.carrier else MSR_CONNECTED & ~MSR_DCD
         if value & MCR_LOOP:
             inputs = sum(status for control, status in LOOPED if value & control)
         changed = inputs ^ state.modem & 0xF0

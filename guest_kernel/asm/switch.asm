@@ -1,0 +1,104 @@
+; Context switch.
+
+; Give the CPU to whom the scheduler picks; return when it is this task's turn again.
+; Called in process context with IF 0; callee-saved registers are preserved.
+schedule:
+    HOST_CALL HC_SCHEDULE
+    mov rax, gs:[PCPU_NEXT_TASK]
+    test rax, rax
+    jz schedule_stays
+    mov rsi, rax
+    mov rax, gs:[PCPU_CURRENT_TASK]
+    mov rdi, rax
+    call __switch_to_asm
+    ; Here as the task that was switched to.
+    mov rax, gs:[PCPU_PREV_DEAD]
+    test rax, rax
+    jz schedule_stays
+    HOST_CALL HC_FINISH_SWITCH
+schedule_stays:
+    ret
+
+; RDI: previous task, RSI: next.  Returns on the next task's stack.
+__switch_to_asm:
+    push rbp
+    push rbx
+    push r12
+    push r13
+    push r14
+    push r15
+    mov [rdi + TASK_THREAD_SP], rsp
+    mov rsp, [rsi + TASK_THREAD_SP]
+
+; The rest of the state, on the next task's stack.
+__switch_to:
+    test dword ptr [rdi + TASK_FLAGS], PF_KTHREAD
+    jnz switch_restore
+    fxsave64 [rdi + TASK_FXSAVE]
+switch_restore:
+    mov rax, rsi
+    mov gs:[PCPU_CURRENT_TASK], rax
+    mov rax, [rsi + TASK_STACK]
+    add rax, THREAD_SIZE
+    mov gs:[PCPU_TOP_OF_STACK], rax
+    lea rcx, [rip + cpu_tss]
+    mov [rcx + TSS_RSP0], rax
+    mov rax, gs:[PCPU_NEXT_CR3]
+    test rax, rax
+    jz switch_bases
+    mov cr3, rax
+switch_bases:
+    test dword ptr [rsi + TASK_FLAGS], PF_KTHREAD
+    jnz switch_done
+    call load_bases
+    fxrstor64 [rsi + TASK_FXSAVE]
+switch_done:
+    pop r15
+    pop r14
+    pop r13
+    pop r12
+    pop rbx
+    pop rbp
+    ret
+
+; RSI: task.  Load the FS base and, behind SWAPGS, the GS base of ring 3.
+load_bases:
+    mov ecx, MSR_FS_BASE
+    mov eax, [rsi + TASK_FSBASE]
+    mov edx, [rsi + TASK_FSBASE + 4]
+    wrmsr
+    mov ecx, MSR_KERNEL_GS_BASE
+    mov eax, [rsi + TASK_GSBASE]
+    mov edx, [rsi + TASK_GSBASE + 4]
+    wrmsr
+    ret
+
+; Where a new task begins: copy_thread() has put this address and six registers on its stack.
+; RBX: 0, or not 0 for a kernel thread.  RSP: pt_regs.
+ret_from_fork:
+    mov rax, gs:[PCPU_PREV_DEAD]
+    test rax, rax
+    jz ret_from_fork_go
+    HOST_CALL HC_FINISH_SWITCH
+ret_from_fork_go:
+    test rbx, rbx
+    jz syscall_return
+
+; A kernel thread's function is hosted and called step by step; it returns by becoming a program.
+kernel_thread:
+    HOST_CALL HC_KTHREAD
+    mov rax, gs:[PCPU_WORK]
+    test rax, rax
+    jz kernel_thread
+    call do_host_work
+    test eax, WORK_TO_USER
+    jz kernel_thread
+    jmp exit_work_check
+
+; The idle task, pid 0: run what can run, else wait for an interrupt.
+cpu_startup_entry:
+    call schedule
+    sti
+    hlt                        ; STI holds interrupts off for one instruction: none is missed
+    cli
+    jmp cpu_startup_entry

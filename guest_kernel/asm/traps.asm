@@ -1,0 +1,39 @@
+; Exceptions and interrupts.  image.py generates a stub per vector, which pushes -1 where the
+; processor pushes no error code, then the vector, and jumps to error_entry.
+
+; In: [rsp] vector, error code, RIP, CS, RFLAGS, RSP, SS.  Any ring; GS of that ring; IF 0.
+error_entry:
+    cld
+    xchg rdi, [rsp]            ; pt_regs.di; RDI: vector
+    push rsi                   ; pt_regs.si
+    push rdx                   ; pt_regs.dx
+    push rcx                   ; pt_regs.cx
+    push rax                   ; pt_regs.ax
+    PUSH_LOW_REGS
+    test byte ptr [rsp + PT_CS], 3
+    jz error_entry_gs
+    swapgs
+error_entry_gs:
+    mov rbx, rdi
+    shl ebx, 8
+    or ebx, HC_EXCEPTION
+    cmp edi, 14
+    jne error_entry_call
+    mov rax, cr2
+    mov gs:[PCPU_CR2], rax
+error_entry_call:
+    mov rax, rsp
+    mov gs:[PCPU_REGS], rax
+    mov eax, ebx
+    out HOST_CALL_PORT, eax
+    .byte 0xeb, 0x00
+    mov rax, gs:[PCPU_WORK]
+    test rax, rax
+    jz error_return
+    call do_host_work
+    test eax, WORK_SCHEDULE
+    jnz error_entry_call
+error_return:
+    test byte ptr [rsp + PT_CS], 3
+    jnz exit_work_check
+    jmp restore_regs_and_iret

@@ -1,0 +1,1 @@
+"""Drivers: what the kernel knows of devices."""

@@ -1,0 +1,195 @@
+"""/dev/console: the serial port as a file.
+
+The other end is a terminal, with settings that programs may ask for, or a pipe: then bytes pass
+unchanged, the end of input is the end of the file, and terminal requests are ENOTTY, so that a
+program behaves as it does in a pipeline.
+
+Limits: input is passed on as it comes and not edited; control characters make no signals.  Both
+come with the line discipline.
+
+See: Linux drivers/tty/serial/8250/8250_port.c, drivers/tty/n_tty.c; ioctl_tty(2).
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, Final
+
+from emulator.machine import COM1
+from guest_kernel.errors import Errno, SyscallError
+from guest_kernel.fs.char_dev import register_chrdev
+from guest_kernel.fs.fcntl import O_NONBLOCK
+from guest_kernel.fs.operations import FileOperations, poll_table
+from guest_kernel.fs.read_write import stream_open
+from guest_kernel.kernel import Kernel
+from guest_kernel.layout.fs import Ops, file, inode
+from guest_kernel.layout.tty import N_TTY_BUF_SIZE, NCCS, tty_data
+from guest_kernel.mm.iov_iter import iov_iter, kiocb
+from guest_kernel.mm.uaccess import copy_from_user, copy_to_user
+from guest_kernel.sched.wait import init_waitqueue_head, poll_wait, sleep_on, wake_up
+from guest_kernel.traps import IRQ_HANDLERS, SERIAL_IRQ
+
+# 16550 registers and bits.
+_RBR: Final = COM1
+_IER: Final = COM1 + 1
+_FCR: Final = COM1 + 2
+_LCR: Final = COM1 + 3
+_MCR: Final = COM1 + 4
+_LSR: Final = COM1 + 5
+_MSR: Final = COM1 + 6
+_IER_RDI: Final = 1 << 0
+_IER_MSI: Final = 1 << 3
+_FCR_ENABLE: Final = 1
+_LCR_8N1: Final = 3
+_MCR_DTR_RTS_OUT2: Final = 0x0B
+_MCR_DTR_OUT2: Final = 0x09  # RTS off: the other end waits
+_LSR_DR: Final = 1
+_MSR_DCD: Final = 1 << 7
+
+TCGETS: Final = 0x5401
+TCSETS: Final = 0x5402
+TCSETSW: Final = 0x5403
+TCSETSF: Final = 0x5404
+TIOCGPGRP: Final = 0x540F
+TIOCGWINSZ: Final = 0x5413
+TIOCSWINSZ: Final = 0x5414
+FIONREAD: Final = 0x541B
+
+EPOLLIN: Final = 0x0001
+EPOLLOUT: Final = 0x0004
+EPOLLHUP: Final = 0x0010
+EPOLLRDNORM: Final = 0x0040
+EPOLLWRNORM: Final = 0x0100
+
+OPOST: Final = 0x1
+ONLCR: Final = 0x4
+
+_TERMIOS: Final = struct.Struct("<IIIIB19s")
+_WINSIZE: Final = struct.Struct("<HHHH")
+
+# tty_std_termios: ICRNL IXON, OPOST ONLCR, B38400 CS8 CREAD HUPCL,
+# ISIG ICANON ECHO ECHOE ECHOK ECHOCTL ECHOKE IEXTEN.
+_STD_TERMIOS: Final = (0x500, 0x5, 0x4BF, 0x8A3B)
+_INIT_C_CC: Final = bytes((3, 28, 127, 21, 4, 0, 1, 0, 17, 19, 26, 0, 18, 15, 23, 22, 0, 0, 0))
+
+
+def console_init(k: Kernel, *, is_tty: bool, rows: int = 24, columns: int = 80) -> None:
+    """Set up the port and the console's state."""
+    data = k.data(tty_data)
+    init_waitqueue_head(data.read_wait)
+    data.is_tty = int(is_tty)
+    data.c_iflag, data.c_oflag, data.c_cflag, data.c_lflag = _STD_TERMIOS
+    data.c_cc[:] = _INIT_C_CC
+    data.ws_row, data.ws_col = rows, columns
+    out = k.machine.write
+    out(_FCR, 1, _FCR_ENABLE)
+    out(_LCR, 1, _LCR_8N1)
+    out(_MCR, 1, _MCR_DTR_RTS_OUT2)
+    out(_IER, 1, _IER_RDI | _IER_MSI)
+
+
+def serial8250_interrupt(k: Kernel) -> None:
+    """Take what the port has received; tell readers."""
+    _receive(k)
+    data = k.data(tty_data)
+    if not k.machine.read(_MSR, 1) & _MSR_DCD:
+        data.hung_up = 1
+    wake_up(data.read_wait)
+
+
+IRQ_HANDLERS[SERIAL_IRQ] = serial8250_interrupt
+
+
+def _receive(k: Kernel) -> None:
+    """Move bytes from the port to the ring; when that is full, have the other end wait."""
+    data, read = k.data(tty_data), k.machine.read
+    head, ring = data.read_head, data.read_buf
+    limit = data.read_tail + N_TTY_BUF_SIZE
+    while head < limit and read(_LSR, 1) & _LSR_DR:
+        ring[head % N_TTY_BUF_SIZE] = read(_RBR, 1)
+        head += 1
+    data.read_head = head
+    k.machine.write(_MCR, 1, _MCR_DTR_OUT2 if head == limit else _MCR_DTR_RTS_OUT2)
+
+
+class ConsoleFileOperations(FileOperations, ops=Ops.CONSOLE_FOPS):
+    """/dev/console."""
+
+    def open(self, node: inode, f: file) -> None:
+        stream_open(f)
+
+    def read_iter(self, iocb: kiocb, to: iov_iter) -> int:
+        k: Kernel = to.k
+        data = k.data(tty_data)
+        if not to.count:
+            return 0
+        if data.read_head == data.read_tail:
+            _receive(k)
+        available = data.read_head - data.read_tail
+        if not available:
+            if data.hung_up:
+                return 0
+            if iocb.ki_filp.f_flags & O_NONBLOCK:
+                raise SyscallError(Errno.EAGAIN)
+            sleep_on(k.current(), data.read_wait)
+        start = data.read_tail % N_TTY_BUF_SIZE
+        count = min(available, to.count, N_TTY_BUF_SIZE - start)
+        copied = to.copy_to_iter(bytes(data.read_buf[start : start + count]))
+        data.read_tail += copied
+        _receive(k)
+        if not copied:
+            raise SyscallError(Errno.EFAULT)
+        return copied
+
+    def write_iter(self, iocb: kiocb, source: iov_iter) -> int:
+        k: Kernel = source.k
+        data = k.data(tty_data)
+        total = source.count
+        while source.count:
+            chunk = source.copy_from_iter(min(source.count, 1 << 16))
+            if not chunk:
+                if source.count == total:
+                    raise SyscallError(Errno.EFAULT)
+                break
+            if data.is_tty and data.c_oflag & (OPOST | ONLCR) == OPOST | ONLCR:
+                chunk = bytes(chunk).replace(b"\n", b"\r\n")
+            k.machine.write_string(COM1, chunk)
+        return total - source.count
+
+    def poll(self, f: file, pt: poll_table | None) -> int:
+        data = f.k.data(tty_data)
+        poll_wait(data.read_wait, pt)
+        mask = EPOLLOUT | EPOLLWRNORM
+        if data.read_head != data.read_tail:
+            mask |= EPOLLIN | EPOLLRDNORM
+        if data.hung_up:
+            mask |= EPOLLIN | EPOLLRDNORM | (EPOLLHUP if data.is_tty else 0)
+        return mask
+
+    def unlocked_ioctl(self, current: Any, f: file, cmd: int, arg: int) -> int:
+        k: Kernel = f.k
+        data = k.data(tty_data)
+        if cmd == FIONREAD:
+            copy_to_user(k, arg, (data.read_head - data.read_tail).to_bytes(4, "little"))
+            return 0
+        if not data.is_tty:
+            raise SyscallError(Errno.ENOTTY)
+        if cmd == TCGETS:
+            copy_to_user(k, arg, _TERMIOS.pack(data.c_iflag, data.c_oflag, data.c_cflag,
+                                               data.c_lflag, data.c_line, bytes(data.c_cc)))
+        elif cmd in (TCSETS, TCSETSW, TCSETSF):
+            fields = _TERMIOS.unpack(copy_from_user(k, arg, _TERMIOS.size))
+            data.c_iflag, data.c_oflag, data.c_cflag, data.c_lflag, data.c_line = fields[:5]
+            data.c_cc[:] = fields[5][:NCCS]
+        elif cmd == TIOCGWINSZ:
+            copy_to_user(k, arg, _WINSIZE.pack(data.ws_row, data.ws_col, data.ws_xpixel,
+                                               data.ws_ypixel))
+        elif cmd == TIOCSWINSZ:
+            (data.ws_row, data.ws_col, data.ws_xpixel, data.ws_ypixel,
+             ) = _WINSIZE.unpack(copy_from_user(k, arg, _WINSIZE.size))
+        else:
+            raise SyscallError(Errno.ENOTTY)
+        return 0
+
+
+register_chrdev(5, 1, "console", Ops.CONSOLE_FOPS)

@@ -1,0 +1,160 @@
+"""``struct file``: open files, their making and their end.
+
+See: Linux fs/file_table.c, fs/open.c (do_dentry_open).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from guest_kernel.errors import Errno, SyscallError
+from guest_kernel.fs.fcntl import (
+    O_ACCMODE,
+    O_CREAT,
+    O_DIRECT,
+    O_EXCL,
+    O_NOCTTY,
+    O_PATH,
+    O_TRUNC,
+)
+from guest_kernel.fs.inode import get_write_access, put_write_access, special_file
+from guest_kernel.fs.namespace import Place, load_path, path_get, path_put, store_path
+from guest_kernel.fs.operations import file_operations
+from guest_kernel.layout.fs import (
+    FMODE_CAN_ODIRECT,
+    FMODE_CAN_READ,
+    FMODE_CAN_WRITE,
+    FMODE_LSEEK,
+    FMODE_OPENED,
+    FMODE_PATH,
+    FMODE_PREAD,
+    FMODE_PWRITE,
+    FMODE_READ,
+    FMODE_WRITE,
+    FMODE_WRITER,
+    Ops,
+    file,
+    fs_data,
+)
+from guest_kernel.mm.filemap import fput, get_file, register_release_file
+from guest_kernel.mm.slab import kfree, kzalloc
+
+if TYPE_CHECKING:
+    from guest_kernel.kernel import Kernel
+
+__all__ = ["alloc_empty_file", "dentry_open", "fput", "free_empty_file", "get_file", "vfs_open"]
+
+
+def OPEN_FMODE(flags: int) -> int:
+    """Return FMODE_READ and FMODE_WRITE for open flags; neither for O_ACCMODE itself."""
+    return (flags + 1) & O_ACCMODE
+
+
+def alloc_empty_file(k: Kernel, flags: int) -> file:
+    """Make a file that is not open yet, with one reference."""
+    f = kzalloc(k, file)
+    f.f_count = 1
+    f.f_flags = flags
+    f.f_mode = OPEN_FMODE(flags)
+    k.data(fs_data).nr_files += 1
+    return f
+
+
+def free_empty_file(f: file) -> None:
+    """Free a file that ``vfs_open`` has not opened."""
+    f.k.data(fs_data).nr_files -= 1
+    kfree(f)
+
+
+def vfs_open(place: Place, f: file, current: Any) -> None:
+    """Open ``f`` at a place, of which it takes a reference.  Permissions have been checked.
+
+    Raises:
+        SyscallError: ETXTBSY: for writing, and it is being run.  EINVAL: O_DIRECT is not possible.
+            What the file's own open says.  ``f`` is not open then.
+    """
+    node = place.dentry.d_inode
+    if node is None:
+        raise SyscallError(Errno.ENOENT)
+    path_get(place)
+    store_path(f.f_path, place)
+    f.f_inode = node
+    f.f_mapping = node.i_mapping
+    if f.f_flags & O_PATH:
+        f.f_mode = FMODE_PATH | FMODE_OPENED
+        f.f_op = Ops.EMPTY_FOPS
+        return
+    try:
+        _count_user(f)
+        f.f_op = node.i_fop
+        f.f_mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE
+        file_operations(f.f_op).open(node, f)
+    except BaseException:
+        _uncount_user(f)
+        path_put(place)
+        raise
+    # open() may have put other operations there.
+    provides = file_operations(f.f_op).provides
+    mode = f.f_mode | FMODE_OPENED
+    if mode & FMODE_READ and "read_iter" in provides:
+        mode |= FMODE_CAN_READ
+    if mode & FMODE_WRITE and "write_iter" in provides:
+        mode |= FMODE_CAN_WRITE
+    if "llseek" not in provides:
+        mode &= ~FMODE_LSEEK
+    f.f_mode = mode
+    f.f_flags &= ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC)
+    if f.f_flags & O_DIRECT and not mode & FMODE_CAN_ODIRECT:
+        _close(f)
+        raise SyscallError(Errno.EINVAL)
+
+
+def dentry_open(place: Place, flags: int, current: Any) -> file:
+    """Open a place that is known to be permitted; return the file, with one reference."""
+    f = alloc_empty_file(place.dentry.k, flags)
+    try:
+        vfs_open(place, f, current)
+    except BaseException:
+        free_empty_file(f)
+        raise
+    return f
+
+
+def _count_user(f: file) -> None:
+    """Count an open file in its inode as a reader or a writer."""
+    node, mode = f.f_inode, f.f_mode
+    if mode & (FMODE_READ | FMODE_WRITE) == FMODE_READ:
+        node.i_readcount += 1
+    elif mode & FMODE_WRITE and not special_file(node.i_mode):
+        get_write_access(node)
+        f.f_mode = mode | FMODE_WRITER
+
+
+def _uncount_user(f: file) -> None:
+    node, mode = f.f_inode, f.f_mode
+    if mode & (FMODE_READ | FMODE_WRITE) == FMODE_READ:
+        node.i_readcount -= 1
+    elif mode & FMODE_WRITER:
+        put_write_access(node)
+        f.f_mode = mode & ~FMODE_WRITER
+
+
+def _close(f: file) -> None:
+    """Undo ``vfs_open``."""
+    place = load_path(f.f_path)
+    if not f.f_mode & FMODE_PATH:
+        file_operations(f.f_op).release(f.f_inode, f)
+        _uncount_user(f)
+    f.f_mode &= ~FMODE_OPENED
+    path_put(place)
+
+
+def _fput_final(f: file) -> None:
+    """Free a file without references.  See Linux __fput()."""
+    if f.f_mode & FMODE_OPENED:
+        _close(f)
+    free_empty_file(f)
+
+
+register_release_file(_fput_final)
+

@@ -1,0 +1,95 @@
+"""``fs_struct``: a task's root, working directory and umask.
+
+See: Linux fs/fs_struct.c; chdir(2), umask(2).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from guest_kernel.errors import BUG
+from guest_kernel.fs.namespace import Place, load_path, path_get, path_put, store_path
+from guest_kernel.layout.fs import fs_struct
+from guest_kernel.mm.slab import kfree, kzalloc
+from guest_kernel.syscalls import SYSCALL_DEFINE, Int
+
+if TYPE_CHECKING:
+    from guest_kernel.kernel import Kernel
+    from guest_kernel.layout.sched import task_struct
+
+
+def alloc_fs_struct(k: Kernel, root: Place) -> fs_struct:
+    """Make the first task's fs_struct: at ``root``, with umask 022.  See Linux init_fs."""
+    fs = kzalloc(k, fs_struct)
+    fs.users = 1
+    fs.umask = 0o022
+    store_path(fs.root, path_get(root))
+    store_path(fs.pwd, path_get(root))
+    return fs
+
+
+def copy_fs_struct(old: fs_struct) -> fs_struct:
+    """Make a copy, for a child that does not share its parent's (clone(2) without CLONE_FS)."""
+    fs = kzalloc(old.k, fs_struct)
+    fs.users = 1
+    fs.umask = old.umask
+    store_path(fs.root, path_get(load_path(old.root)))
+    store_path(fs.pwd, path_get(load_path(old.pwd)))
+    return fs
+
+
+def get_fs_struct(fs: fs_struct) -> fs_struct:
+    """Share an fs_struct with another task (CLONE_FS)."""
+    fs.users += 1
+    return fs
+
+
+def put_fs_struct(fs: fs_struct) -> None:
+    """Drop a task's share; the last one frees it."""
+    fs.users -= 1
+    if not fs.users:
+        path_put(load_path(fs.root))
+        path_put(load_path(fs.pwd))
+        kfree(fs)
+
+
+def exit_fs(task: task_struct) -> None:
+    """Take a task that exits out of the file system."""
+    fs = task.fs
+    if fs is not None:
+        task.fs = None
+        put_fs_struct(fs)
+
+
+def fs_of(task: task_struct) -> fs_struct:
+    """Return the fs_struct of a task that has one."""
+    fs = task.fs
+    if fs is None:
+        BUG(f"{task!r} has no fs_struct")
+    return fs
+
+
+def set_fs_pwd(fs: fs_struct, place: Place) -> None:
+    """Change the working directory."""
+    old = load_path(fs.pwd)
+    store_path(fs.pwd, path_get(place))
+    path_put(old)
+
+
+def set_fs_root(fs: fs_struct, place: Place) -> None:
+    """Change what "/" means."""
+    old = load_path(fs.root)
+    store_path(fs.root, path_get(place))
+    path_put(old)
+
+
+# System calls
+
+
+@SYSCALL_DEFINE
+def sys_umask(current: task_struct, mask: Int) -> int:
+    """Set the permission bits that new files do not get; return the old ones.  See umask(2)."""
+    fs = fs_of(current)
+    old = fs.umask
+    fs.umask = mask & 0o777
+    return old

@@ -1,0 +1,240 @@
+"""proc: processes as files.  So far ``/proc/self``, ``/proc/<pid>`` and ``/proc/<pid>/exe``.
+
+Nothing is stored: a lookup makes a dentry and an inode from the task list, and they go when their
+last user goes.  A dentry that is still there when its task is gone does not count: it holds the
+task's number (``i_private`` of the inode) and start time (``d_time``) for ``d_revalidate``.
+
+``exe`` is a magic link: following it leads to the open file itself, whatever its name is now.
+
+See: Linux fs/proc/root.c, self.c, base.c; proc(5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from guest_kernel.errors import Errno, SyscallError
+from guest_kernel.fs.d_path import d_path
+from guest_kernel.fs.dcache import d_add, d_alloc, d_backing_inode, d_make_root, dput
+from guest_kernel.fs.inode import new_inode, simple_inode_init_ts
+from guest_kernel.fs.namei import nameidata, nd_jump_link
+from guest_kernel.fs.namespace import Place, load_path
+from guest_kernel.fs.operations import (
+    DentryOperations,
+    FileOperations,
+    FileSystemType,
+    InodeOperations,
+    SuperOperations,
+    dir_context,
+)
+from guest_kernel.fs.ramfs import dir_emit_dots
+from guest_kernel.fs.read_write import generic_file_llseek
+from guest_kernel.layout.fs import S_IFDIR, S_IFLNK, Ops, dentry, file, inode, super_block
+from guest_kernel.layout.sched import sched_data, task_struct
+from guest_kernel.lib.list import list_for_each_entry
+
+if TYPE_CHECKING:
+    from guest_kernel.kernel import Kernel
+    from guest_kernel.mm.iov_iter import iov_iter, kiocb
+
+PROC_SUPER_MAGIC: Final = 0x9FA0
+PROC_ROOT_INO: Final = 1
+PROC_SELF_INO: Final = 0xF000_0001
+_TGID_OFFSET: Final = 3  # positions in /proc: ".", "..", "self", then the processes by number
+
+# Inode numbers under /proc/<pid>: the pid above, the entry below.
+_PID_SHIFT: Final = 16
+_DIR, _EXE = 0, 1
+
+
+# ---- tasks
+
+
+def for_each_process(k: Kernel) -> Iterator[task_struct]:
+    """Yield every process but the idle task."""
+    return list_for_each_entry(k.data(sched_data).init_task.tasks, task_struct, "tasks")
+
+
+def _find_process(k: Kernel, pid: int) -> task_struct | None:
+    return next((task for task in for_each_process(k) if task.tgid == pid), None)
+
+
+def get_proc_task(node: inode) -> task_struct:
+    """Return the task that an inode under /proc/<pid> is about.
+
+    Raises:
+        SyscallError: ESRCH: it is gone.
+    """
+    task = _find_process(node.k, node.i_private)
+    if task is None:
+        raise SyscallError(Errno.ESRCH)
+    return task
+
+
+def _proc_exe_link(node: inode, current: task_struct) -> Place:
+    """Return the place of a task's program.
+
+    Raises:
+        SyscallError: ENOENT: it has none.  ESRCH.  EACCES: another user's.
+    """
+    task = get_proc_task(node)
+    if current.fsuid not in (0, task.uid):
+        raise SyscallError(Errno.EACCES)
+    mm = task.mm
+    exe_file: file | None = None if mm is None else mm.exe_file
+    if exe_file is None:
+        raise SyscallError(Errno.ENOENT)
+    return load_path(exe_file.f_path)
+
+
+# ---- inodes and dentries
+
+
+def _new_entry(
+    parent: dentry, name: bytes, ino: int, mode: int, iops: Ops, fops: Ops, task: task_struct | None
+) -> dentry:
+    """Make a hashed dentry with an inode; the caller gets the only reference."""
+    new = d_alloc(parent, name)
+    try:
+        node = new_inode(parent.d_sb)
+    except BaseException:
+        dput(new)
+        raise
+    node.i_ino, node.i_mode, node.i_op, node.i_fop = ino, mode, iops, fops
+    if mode & S_IFDIR == S_IFDIR:
+        node.i_nlink = 2
+    if task is not None:
+        node.i_private = task.tgid
+        node.i_uid, node.i_gid = task.euid, task.egid
+        new.d_time = task.start_time
+    simple_inode_init_ts(node)
+    d_add(new, node)
+    return new
+
+
+class ProcSuperOperations(SuperOperations, ops=Ops.PROC_SOPS):
+    """proc_sops."""
+
+
+class PidDentryOperations(DentryOperations, ops=Ops.PID_DOPS):
+    """pid_dentry_operations."""
+
+    def d_revalidate(self, d: dentry) -> bool:
+        pid = d_backing_inode(d).i_private
+        if not pid:
+            return True
+        task = _find_process(d.k, pid)
+        return task is not None and task.start_time == d.d_time
+
+
+class ProcRootInodeOperations(InodeOperations, ops=Ops.PROC_ROOT_IOPS):
+    """proc_root_inode_operations."""
+
+    def lookup(self, directory: inode, parent: dentry, name: bytes) -> dentry | None:
+        if name == b"self":
+            return _new_entry(
+                parent, name, PROC_SELF_INO, S_IFLNK | 0o777, Ops.PROC_SELF_IOPS,
+                Ops.NO_OPEN_FOPS, None,
+            )
+        task = None
+        if name.isdigit() and name[:1] != b"0":
+            task = _find_process(directory.k, int(name))
+        if task is None:
+            raise SyscallError(Errno.ENOENT)
+        return _new_entry(
+            parent, name, task.tgid << _PID_SHIFT | _DIR, S_IFDIR | 0o555, Ops.PROC_TGID_IOPS,
+            Ops.PROC_TGID_FOPS, task,
+        )
+
+
+class ProcSelfInodeOperations(InodeOperations, ops=Ops.PROC_SELF_IOPS):
+    """proc_self_inode_operations."""
+
+    def get_link(self, link: dentry, nd: nameidata | None) -> bytes | None:
+        current: task_struct = link.k.current() if nd is None else nd.current
+        return b"%d" % current.tgid
+
+
+class ProcTgidInodeOperations(InodeOperations, ops=Ops.PROC_TGID_IOPS):
+    """proc_tgid_base_inode_operations."""
+
+    def lookup(self, directory: inode, parent: dentry, name: bytes) -> dentry | None:
+        task = get_proc_task(directory)
+        if name != b"exe":
+            raise SyscallError(Errno.ENOENT)
+        return _new_entry(
+            parent, name, task.tgid << _PID_SHIFT | _EXE, S_IFLNK | 0o777,
+            Ops.PROC_PID_LINK_IOPS, Ops.NO_OPEN_FOPS, task,
+        )
+
+
+class ProcPidLinkInodeOperations(InodeOperations, ops=Ops.PROC_PID_LINK_IOPS):
+    """proc_pid_link_inode_operations."""
+
+    def get_link(self, link: dentry, nd: nameidata | None) -> bytes | None:
+        if nd is not None:
+            nd_jump_link(nd, _proc_exe_link(d_backing_inode(link), nd.current))
+        return None
+
+    def readlink(self, link: dentry, current: task_struct) -> bytes:
+        return d_path(_proc_exe_link(d_backing_inode(link), current), current)
+
+
+# ---- directories
+
+
+class _ProcDirFileOperations(FileOperations):
+    def read_iter(self, iocb: kiocb, to: iov_iter) -> int:
+        raise SyscallError(Errno.EISDIR)
+
+    def llseek(self, f: file, offset: int, whence: int) -> int:
+        return generic_file_llseek(f, offset, whence)
+
+
+class ProcRootFileOperations(_ProcDirFileOperations, ops=Ops.PROC_ROOT_FOPS):
+    """proc_root_operations."""
+
+    def iterate_shared(self, f: file, ctx: dir_context) -> None:
+        if not dir_emit_dots(f.f_path.dentry, ctx):
+            return
+        if ctx.pos == _TGID_OFFSET - 1:
+            if not ctx.emit(b"self", PROC_SELF_INO, S_IFLNK):
+                return
+            ctx.pos = _TGID_OFFSET
+        for pid in sorted(task.tgid for task in for_each_process(f.k)):
+            if pid + _TGID_OFFSET < ctx.pos:
+                continue
+            ctx.pos = pid + _TGID_OFFSET
+            if not ctx.emit(b"%d" % pid, pid << _PID_SHIFT | _DIR, S_IFDIR):
+                return
+            ctx.pos += 1
+
+
+class ProcTgidFileOperations(_ProcDirFileOperations, ops=Ops.PROC_TGID_FOPS):
+    """proc_tgid_base_operations."""
+
+    def iterate_shared(self, f: file, ctx: dir_context) -> None:
+        task = get_proc_task(f.f_inode)
+        if not dir_emit_dots(f.f_path.dentry, ctx):
+            return
+        if ctx.pos == _TGID_OFFSET - 1:
+            if not ctx.emit(b"exe", task.tgid << _PID_SHIFT | _EXE, S_IFLNK):
+                return
+            ctx.pos += 1
+
+
+class ProcType(FileSystemType, ops=Ops.PROC_TYPE):
+    """proc."""
+
+    name = "proc"
+
+    def fill_super(self, sb: super_block) -> None:
+        sb.s_magic = PROC_SUPER_MAGIC
+        sb.s_op = Ops.PROC_SOPS
+        sb.s_d_op = Ops.PID_DOPS
+        root = new_inode(sb)
+        root.i_ino, root.i_mode, root.i_nlink = PROC_ROOT_INO, S_IFDIR | 0o555, 2
+        root.i_op, root.i_fop = Ops.PROC_ROOT_IOPS, Ops.PROC_ROOT_FOPS
+        simple_inode_init_ts(root)
+        sb.s_root = d_make_root(root)

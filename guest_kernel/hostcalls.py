@@ -1,0 +1,189 @@
+"""Where the guest's host calls arrive: one object per machine, which only dispatches.
+
+See: Linux arch/x86/entry/common.c do_syscall_64(); asm/entry.asm.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from emulator.machine import Machine
+from guest_kernel.errors import Errno, KernelPanic, Sleep, SyscallError
+from guest_kernel.init import start_kernel
+from guest_kernel.kernel import Kernel
+from guest_kernel.layout.declare import PHYSICAL_MASK
+from guest_kernel.layout.hostcall import HostCall
+from guest_kernel.layout.ptrace import pt_regs
+from guest_kernel.layout.sched import (
+    TIF_NEED_RESCHED,
+    WORK_SCHEDULE,
+    pcpu_hot,
+    task_struct,
+)
+from guest_kernel.layout.stats import stats_data
+from guest_kernel.mm import madvise, mincore, mprotect, mremap, msync
+from guest_kernel.mm.page_alloc import OutOfFrames
+from guest_kernel.printk import KERN_EMERG, KERN_INFO, printk
+from guest_kernel.process import kthread
+from guest_kernel.process.exit import finish_task_switch
+from guest_kernel.sched.core import pick_next_task
+from guest_kernel.sched.wait import finish_wait
+from guest_kernel.signal.numbers import SIGSEGV
+from guest_kernel.syscall_table import find_table, parse
+from guest_kernel.syscalls import DEFINITIONS, Adapter
+from guest_kernel.traps import do_exception, force_fatal_sig
+
+# Imported for the handlers that they define.
+HANDLERS: Final = (madvise, mincore, mprotect, mremap, msync)
+
+_M64: Final = (1 << 64) - 1
+_TOP_OF_STACK: Final = pcpu_hot.offsetof("top_of_stack")
+_AX: Final = pt_regs.offsetof("ax") >> 3
+_ORIG_AX: Final = pt_regs.offsetof("orig_ax") >> 3
+_RESTART_FN: Final = task_struct.offsetof("restart_block.fn")
+_COUNTS: Final = stats_data.offsetof("syscalls")
+
+
+class Tracer(Protocol):
+    """Who watches system calls: a front end.  It must not change anything."""
+
+    def enter(self, task: task_struct, nr: int, regs: int) -> None:
+        """A call begins; ``regs`` is the index of its pt_regs in ``u64``."""
+
+    def leave(self, task: task_struct, nr: int, regs: int, result: int) -> None:
+        """A call has ended with ``result``."""
+
+
+def bind() -> list[Adapter | None]:
+    """Return the handlers by number.
+
+    Raises:
+        ValueError: a row names an entry point without a handler, or a handler has no row.
+    """
+    rows = parse(find_table().read_text())
+    table: list[Adapter | None] = [None] * (max(row.number for row in rows) + 1)
+    entries = {row.entry for row in rows if row.entry is not None}
+    missing = sorted(entries - DEFINITIONS.keys())
+    extra = sorted(DEFINITIONS.keys() - entries)
+    if missing or extra:
+        raise ValueError(f"syscalls.tbl: no handler for {missing}; no row for {extra}")
+    for row in rows:
+        if row.entry is not None:
+            table[row.number] = DEFINITIONS[row.entry].adapter
+    return table
+
+
+class HostCalls:
+    """The hosted half of the kernel, attached to one machine.
+
+    Args:
+        machine: its ``host_call`` is set.
+        symbols, image_end: of the image that runs on it.
+
+    Attributes:
+        k: the kernel.
+        tracer: told of each system call.
+    """
+
+    def __init__(self, machine: Machine, symbols: dict[str, int], image_end: int) -> None:
+        self.k = k = Kernel(machine.ram, symbols, image_end, machine)
+        self.tracer: Tracer | None = None
+        self._table = bind()
+        self._top_index = (symbols["pcpu_hot"] + _TOP_OF_STACK & PHYSICAL_MASK) >> 3
+        self._counts = k.data(stats_data).pa + _COUNTS >> 3
+        self._calls: dict[int, Callable[[], None]] = {
+            HostCall.START_KERNEL: lambda: start_kernel(k),
+            HostCall.SCHEDULE: lambda: pick_next_task(k),
+            HostCall.FINISH_SWITCH: lambda: finish_task_switch(k),
+            HostCall.EXIT_WORK: self._exit_work,
+            HostCall.KTHREAD: self._kthread,
+            HostCall.BAD_IRET: lambda: self._sleeps(
+                lambda: force_fatal_sig(k.current(), SIGSEGV)),
+        }
+        machine.host_call = self.call
+
+    def call(self, value: int) -> None:
+        """Serve one host call; an exception that nobody meant is an oops."""
+        try:
+            if value == HostCall.SYSCALL:
+                self._syscall()
+            elif value & 0xFF == HostCall.EXCEPTION:
+                self._exception(value >> 8)
+            else:
+                self._calls[value]()
+        except KernelPanic as panic:
+            self._panic(f"Kernel panic - not syncing: {panic}")
+            raise
+        except Exception as error:
+            self._panic("Oops in the hosted kernel: " + "".join(
+                traceback.format_exception(error)))
+            raise
+
+    def _panic(self, message: str) -> None:
+        for line in message.splitlines():
+            printk(self.k, KERN_EMERG, line)
+
+    def _sleeps(self, action: Callable[[], object]) -> None:
+        """Do what may put the task to sleep."""
+        try:
+            action()
+        except Sleep:
+            self.k.ask(WORK_SCHEDULE)
+
+    def _exception(self, vector: int) -> None:
+        try:
+            do_exception(self.k, vector)
+        except Sleep:
+            self.k.ask(WORK_SCHEDULE)
+
+    def _syscall(self) -> None:
+        k = self.k
+        u64 = k.u64
+        regs = ((u64[self._top_index] & PHYSICAL_MASK) - pt_regs.size) >> 3
+        nr = u64[regs + _ORIG_AX]
+        current = k.current()
+        restart = (current.pa + _RESTART_FN) >> 3
+        slept = u64[restart]
+        if slept:
+            finish_wait(current)
+        elif self.tracer is not None:
+            self.tracer.enter(current, nr, regs)
+        try:
+            adapter = self._table[nr]
+            if adapter is None:
+                raise IndexError
+            result = adapter(current, regs)
+        except SyscallError as error:
+            result = -error.errno
+        except Sleep:
+            u64[restart] = nr + 1
+            k.ask(WORK_SCHEDULE)
+            return
+        except OutOfFrames:
+            result = -Errno.ENOMEM
+        except IndexError:
+            if 0 <= nr < len(self._table) and self._table[nr] is not None:
+                raise
+            printk(k, KERN_INFO, f"{current.comm.decode('utf-8', 'replace')}[{current.pid}]: "
+                                 f"system call {nr} is not implemented")
+            result = -Errno.ENOSYS
+        if slept:
+            u64[restart] = 0
+        u64[regs + _AX] = result & _M64
+        if nr < len(self._table):
+            u64[self._counts + nr] += 1
+        if self.tracer is not None:
+            self.tracer.leave(current, nr, regs, result)
+
+    def _exit_work(self) -> None:
+        current = self.k.current()
+        if current.thread_info.flags & TIF_NEED_RESCHED:
+            current.thread_info.flags &= ~TIF_NEED_RESCHED
+            self.k.ask(WORK_SCHEDULE)
+
+    def _kthread(self) -> None:
+        current = self.k.current()
+        finish_wait(current)
+        self._sleeps(lambda: kthread.FUNCTIONS[current.kthread_fn](current))

@@ -1,0 +1,236 @@
+"""The kernel image: the assembly, the tables that go with it, and room for the kernel's globals.
+
+    .text    asm/*.asm, a stub per vector, a stub per system call          R-X
+    .rodata  sys_call_table, idt_table                                     R--
+    .data    GDT, TSS, page tables for the first instructions, stacks      RW-
+    .bss     each structure of globals, under its own name and its fields' names
+
+Keystone knows one flat section and no symbols but labels, so all goes to it in one text, cut apart
+afterwards; numbers come from the layouts and ``emulator.arch``.  The result is an ELF file, kept
+in the cache and equal for equal sources.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from emulator import assembler, elf
+from emulator.arch import descriptors
+from emulator.arch.exceptions import NR_VECTORS, WITH_ERROR_CODE
+from emulator.arch.paging import LARGE_PAGE_SIZE, PAGE_SIZE, PTE
+from emulator.arch.registers import CR0, CR4, EFER, MSR, RFLAGS
+from emulator.cpu.cpu import HOST_CALL_PORT
+from guest_kernel.errors import Errno
+from guest_kernel.layout import sched
+from guest_kernel.layout.declare import KERNEL_LOAD, START_KERNEL_MAP, Struct
+from guest_kernel.layout.fs import fs_data
+from guest_kernel.layout.hostcall import HostCall
+from guest_kernel.layout.init import init_data
+from guest_kernel.layout.mm_types import vm_data
+from guest_kernel.layout.page import mm_data
+from guest_kernel.layout.printk import printk_data
+from guest_kernel.layout.ptrace import pt_regs
+from guest_kernel.layout.sched import THREAD_SIZE, pcpu_hot, sched_data, task_struct
+from guest_kernel.layout.stats import stats_data
+from guest_kernel.layout.tty import tty_data
+from guest_kernel.syscall_table import Row, find_table, parse
+
+ASM: Final = Path(__file__).with_name("asm")
+FILES: Final = ("macros", "boot", "entry", "traps", "switch")
+BASE: Final = START_KERNEL_MAP + KERNEL_LOAD
+
+# Everything that Linux would have as global variables.
+GLOBALS: Final[tuple[type[Struct], ...]] = (pcpu_hot, sched_data, mm_data, vm_data, fs_data,
+                                            printk_data, init_data, tty_data, stats_data)
+
+# Calls that entry.asm answers itself; each has a hosted twin for reference.
+NATIVE: Final = frozenset({"sys_getpid", "sys_gettid", "sys_getuid", "sys_geteuid", "sys_getgid",
+                           "sys_getegid"})
+
+# Interrupt stack table: these must not depend on the stack that they interrupt.
+IST: Final = {8: 1, 2: 2, 18: 3}
+IST_STACK_SIZE: Final = PAGE_SIZE
+
+# Linux's names, arch/x86/include/asm/idtentry.h.
+EXCEPTION_NAMES: Final = {
+    0: "divide_error", 1: "debug", 2: "nmi", 3: "int3", 4: "overflow", 5: "bounds",
+    6: "invalid_op", 7: "device_not_available", 8: "double_fault", 9: "coproc_segment_overrun",
+    10: "invalid_tss", 11: "segment_not_present", 12: "stack_segment", 13: "general_protection",
+    14: "page_fault", 15: "spurious_interrupt_bug", 16: "coprocessor_error", 17: "alignment_check",
+    18: "machine_check", 19: "simd_coprocessor_error",
+}
+
+TSS_SIZE: Final = descriptors.TSS_SIZE
+GDT_ENTRIES: Final = 10
+
+
+def build() -> bytes:
+    """Return the image as an ELF file, from the cache if nothing has changed."""
+    rows = parse(find_table().read_text())
+    source = _source(rows)
+    symbols = _symbols(rows)
+    key = repr((source, sorted(symbols.items()), Path(__file__).read_text())).encode()
+    return assembler.cached("kernel", key, lambda: _build(source, symbols))
+
+
+def _build(source: str, symbols: dict[str, int]) -> bytes:
+    code, labels = assembler.assemble(source, BASE, symbols)
+    image = bytearray(code)
+    _fill_tables(image, labels)
+    ends = [labels[name] for name in ("_etext", "__end_rodata", "_edata", "_end")]
+    starts = [BASE, *ends[:-1]]
+    names = (".text", ".rodata", ".data", ".bss")
+    flags = (elf.PF_R | elf.PF_X, elf.PF_R, elf.PF_R | elf.PF_W, elf.PF_R | elf.PF_W)
+    sections = [
+        elf.Section(name, start, start - START_KERNEL_MAP,
+                    b"" if name == ".bss" else bytes(image[start - BASE : end - BASE]),
+                    end - start, flag)
+        for name, start, end, flag in zip(names, starts, ends, flags, strict=True)
+    ]
+    sizes: dict[str, int] = {}
+    for kind in GLOBALS:
+        sizes[kind.__name__] = kind.size
+        for name, field in kind.fields.items():
+            if kind.__name__.endswith("_data") and field.overlay is None:
+                labels[name] = labels[kind.__name__] + field.offset
+                sizes[name] = field.size
+    return elf.write(sections, labels["startup_64"] - START_KERNEL_MAP, labels, sizes)
+
+
+def _source(rows: list[Row]) -> str:
+    text = [(ASM / f"{name}.asm").read_text() for name in FILES]
+    text += [_vector_stubs(), _syscall_stubs(rows)]
+    text += [_page_end("_etext"), _rodata(rows), _page_end("__end_rodata"), _data(),
+             _page_end("_edata"), _bss(), _page_end("_end")]
+    return "\n".join(["_text:", *text])
+
+
+def _page_end(label: str) -> str:
+    return f".balign {PAGE_SIZE}\n{label}:\n"
+
+
+def _vector_stubs() -> str:
+    lines = []
+    for vector in range(NR_VECTORS):
+        name = EXCEPTION_NAMES.get(vector)
+        lines.append(f"asm_exc_{name}:" if name else f"irq_entry_{vector}:")
+        if vector not in WITH_ERROR_CODE:
+            lines.append("push -1")
+        lines += [f"push {vector}", "jmp error_entry"]
+    return "\n".join(lines)
+
+
+def _syscall_stubs(rows: list[Row]) -> str:
+    lines = ["__x64_sys_ni_syscall:", "jmp hosted_syscall"]
+    for row in rows:
+        if row.entry is not None:
+            native = row.entry in NATIVE
+            lines += [f"__x64_{row.entry}:", "jmp " + (
+                f"native_{row.entry}" if native else "hosted_syscall")]
+    return "\n".join(lines)
+
+
+def _rodata(rows: list[Row]) -> str:
+    entries = {row.number: row.entry for row in rows}
+    table = [f".quad __x64_{entries.get(number) or 'sys_ni_syscall'}"
+             for number in range(_nr_syscalls(rows))]
+    return "\n".join(["sys_call_table:", *table, ".balign 16",
+                      "idt_table:", f".zero {NR_VECTORS * descriptors.GATE_SIZE}",
+                      "idt_descr:", f".word {NR_VECTORS * descriptors.GATE_SIZE - 1}",
+                      ".quad idt_table",
+                      "gdt_descr:", f".word {GDT_ENTRIES * 8 - 1}", ".quad gdt_page"])
+
+
+def _data() -> str:
+    stacks = [line for number in IST.values() for line in (
+        f"ist{number}_stack:", f".zero {IST_STACK_SIZE}", f"ist{number}_stack_end:")]
+    return "\n".join([
+        "early_top_pgt:", f".zero {PAGE_SIZE}", "early_level3_pgt:", f".zero {PAGE_SIZE}",
+        "early_level2_pgt:", f".zero {PAGE_SIZE}", "init_stack:", f".zero {THREAD_SIZE}",
+        "init_stack_end:", *stacks, "gdt_page:", f".zero {GDT_ENTRIES * 8}",
+        ".balign 16", "cpu_tss:", f".zero {TSS_SIZE}"])
+
+
+def _bss() -> str:
+    return "\n".join(f".balign 64\n{kind.__name__}:\n.zero {kind.size}" for kind in GLOBALS)
+
+
+def _nr_syscalls(rows: Iterable[Row]) -> int:
+    return max(row.number for row in rows) + 1
+
+
+def _fill_tables(image: bytearray, labels: dict[str, int]) -> None:
+    """Write what needs addresses cut into pieces: descriptors, gates, page-table entries."""
+    def put(label: str, offset: int, data: bytes) -> None:
+        place = labels[label] - BASE + offset
+        image[place : place + len(data)] = data
+
+    put("gdt_page", 0, struct.pack(
+        "<7Q", 0, 0, descriptors.KERNEL_CODE_DESCRIPTOR, descriptors.KERNEL_DATA_DESCRIPTOR,
+        descriptors.USER32_CODE_DESCRIPTOR, descriptors.USER_DATA_DESCRIPTOR,
+        descriptors.USER_CODE_DESCRIPTOR))
+    put("gdt_page", descriptors.TSS_SELECTOR,
+        descriptors.tss_descriptor(labels["cpu_tss"], TSS_SIZE - 1))
+    for number in IST.values():
+        put("cpu_tss", descriptors.TSS_IST1 + 8 * (number - 1),
+            labels[f"ist{number}_stack_end"].to_bytes(8, "little"))
+    # Beyond the limit: no ring 3 program may use a port.
+    put("cpu_tss", descriptors.TSS_IO_MAP_BASE, TSS_SIZE.to_bytes(2, "little"))
+    for vector in range(NR_VECTORS):
+        name = EXCEPTION_NAMES.get(vector)
+        handler = labels[f"asm_exc_{name}" if name else f"irq_entry_{vector}"]
+        # INT3 and INTO may be executed by ring 3.
+        put("idt_table", vector * descriptors.GATE_SIZE, descriptors.gate(
+            handler, descriptors.KERNEL_CS, dpl=3 if vector in (3, 4) else 0,
+            ist=IST.get(vector, 0)))
+    # The first GiB at its physical addresses, and again where the image is linked.
+    table = PTE.P | PTE.RW
+    level3 = labels["early_level3_pgt"] - START_KERNEL_MAP
+    level2 = labels["early_level2_pgt"] - START_KERNEL_MAP
+    for index in (0, START_KERNEL_MAP >> 39 & 511):
+        put("early_top_pgt", 8 * index, (level3 | table).to_bytes(8, "little"))
+    for index in (0, START_KERNEL_MAP >> 30 & 511):
+        put("early_level3_pgt", 8 * index, (level2 | table).to_bytes(8, "little"))
+    put("early_level2_pgt", 0, b"".join(
+        (index * LARGE_PAGE_SIZE | table | PTE.PS | PTE.A | PTE.D).to_bytes(8, "little")
+        for index in range(512)))
+
+
+def _symbols(rows: list[Row]) -> dict[str, int]:
+    """Return every number that the assembly uses by name."""
+    names = {f"PT_{name.upper()}": field.offset for name, field in pt_regs.fields.items()}
+    names |= {f"PCPU_{name.upper()}": field.offset for name, field in pcpu_hot.fields.items()}
+    names |= {f"TASK_{name.upper()}": task_struct.offsetof(path) for name, path in (
+        ("ti_flags", "thread_info.flags"), ("syscall_work", "thread_info.syscall_work"),
+        ("stack", "stack"), ("flags", "flags"), ("pid", "pid"), ("tgid", "tgid"),
+        ("thread_sp", "thread.sp"), ("fsbase", "thread.fsbase"), ("gsbase", "thread.gsbase"),
+        ("fxsave", "fxsave"), ("uid", "uid"), ("euid", "euid"), ("gid", "gid"), ("egid", "egid"))}
+    names |= {f"HC_{call.name}": call.value for call in HostCall}
+    names |= {name: value for name, value in vars(sched).items() if name.startswith("WORK_")}
+    cr0 = CR0.WP | CR0.NE | CR0.MP
+    cr4 = CR4.PGE | CR4.OSFXSR | CR4.OSXMMEXCPT
+    return names | {
+        # Keystone drops the second term of [rsp + A - B].
+        "SP_FROM_ORIG_AX": pt_regs.offsetof("sp") - pt_regs.offsetof("orig_ax"),
+        "HOST_CALL_PORT": HOST_CALL_PORT, "NR_SYSCALLS": _nr_syscalls(rows),
+        "MINUS_ENOSYS": -Errno.ENOSYS, "THREAD_SIZE": THREAD_SIZE,
+        "TIF_EXIT_WORK": sched.TIF_EXIT_WORK, "PF_KTHREAD": sched.PF_KTHREAD,
+        "KERNEL_CS": descriptors.KERNEL_CS, "KERNEL_DS": descriptors.KERNEL_DS,
+        "USER_CS": descriptors.USER_CS, "USER_DS": descriptors.USER_DS,
+        "TSS_SELECTOR": descriptors.TSS_SELECTOR, "TSS_RSP0": descriptors.TSS_RSP0,
+        "MSR_EFER": MSR.IA32_EFER, "MSR_STAR": MSR.IA32_STAR, "MSR_LSTAR": MSR.IA32_LSTAR,
+        "MSR_FMASK": MSR.IA32_FMASK, "MSR_FS_BASE": MSR.IA32_FS_BASE,
+        "MSR_GS_BASE": MSR.IA32_GS_BASE, "MSR_KERNEL_GS_BASE": MSR.IA32_KERNEL_GS_BASE,
+        "EFER_SCE_NXE": int(EFER.SCE | EFER.NXE),
+        "STAR_HIGH": descriptors.USER32_CS << 16 | descriptors.KERNEL_CS,
+        # As Linux: everything that could disturb ring 0.
+        "SYSCALL_FMASK": int(
+            RFLAGS.CF | RFLAGS.PF | RFLAGS.AF | RFLAGS.ZF | RFLAGS.SF | RFLAGS.TF | RFLAGS.IF
+            | RFLAGS.DF | RFLAGS.OF | RFLAGS.IOPL | RFLAGS.NT | RFLAGS.RF | RFLAGS.AC | RFLAGS.ID),
+        "RFLAGS_RF_TF": int(RFLAGS.RF | RFLAGS.TF),
+        "CR0_BITS": int(cr0), "CR4_BITS": int(cr4),
+        "NOT_CR4_PGE": 0xFFFF_FFFF & ~int(CR4.PGE),
+    }

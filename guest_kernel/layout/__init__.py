@@ -1,0 +1,1 @@
+"""Every structure in guest RAM, each declared once, in memory order; limits and addresses."""

@@ -1,0 +1,16 @@
+"""The numbers that ring 0 writes to the host-call port: what it asks of the hosted half."""
+
+from enum import IntEnum
+
+
+class HostCall(IntEnum):
+    """Bits 7 to 0 of the value; an exception's vector is in bits 15 to 8."""
+
+    START_KERNEL = 1  # build everything; pcpu_hot.regs is the physical address of boot_params
+    SYSCALL = 2  # the call in pt_regs.orig_ax
+    EXCEPTION = 3  # an exception or interrupt; pcpu_hot.regs is its pt_regs
+    SCHEDULE = 4  # pick pcpu_hot.next_task
+    FINISH_SWITCH = 5  # pcpu_hot.prev_dead runs no more
+    EXIT_WORK = 6  # thread_info.flags ask for work before ring 3
+    KTHREAD = 7  # one step of the current kernel thread
+    BAD_IRET = 8  # pt_regs.ip is not canonical

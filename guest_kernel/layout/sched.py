@@ -1,0 +1,412 @@
+"""Tasks and what they share: ``task_struct``, ``signal_struct``, the scheduler's structures.
+
+See: Linux include/linux/sched.h, sched/signal.h, arch/x86/include/asm/processor.h.
+"""
+
+from typing import Final
+
+from guest_kernel.layout.declare import (
+    I32,
+    I64,
+    U8,
+    U32,
+    U64,
+    Array,
+    Chars,
+    Embed,
+    EmbedArray,
+    Ptr,
+    Struct,
+    VoidPtr,
+)
+from guest_kernel.layout.fs import file, files_struct, fs_struct
+from guest_kernel.layout.list import hlist_node, list_head
+from guest_kernel.layout.mm_types import mm_struct
+from guest_kernel.layout.rbtree import rb_node, rb_root_cached
+
+THREAD_SIZE: Final = 16384  # a kernel stack
+STACK_END_MAGIC: Final = 0x57AC6E9D  # at the far end of each kernel stack
+TASK_COMM_LEN: Final = 16
+PID_MAX_DEFAULT: Final = 32768
+PID_MAX_LIMIT: Final = 4 * 1024 * 1024
+RESERVED_PIDS: Final = 300  # not given out again after the first wrap
+
+# __state and exit_state: one bit each; 0 is runnable.
+TASK_RUNNING: Final = 0x0000_0000
+TASK_INTERRUPTIBLE: Final = 0x0000_0001
+TASK_UNINTERRUPTIBLE: Final = 0x0000_0002
+__TASK_STOPPED: Final = 0x0000_0004
+__TASK_TRACED: Final = 0x0000_0008
+EXIT_DEAD: Final = 0x0000_0010
+EXIT_ZOMBIE: Final = 0x0000_0020
+TASK_PARKED: Final = 0x0000_0040
+TASK_DEAD: Final = 0x0000_0080
+TASK_WAKEKILL: Final = 0x0000_0100
+TASK_NOLOAD: Final = 0x0000_0400
+TASK_NEW: Final = 0x0000_0800
+TASK_KILLABLE: Final = TASK_WAKEKILL | TASK_UNINTERRUPTIBLE
+TASK_STOPPED: Final = TASK_WAKEKILL | __TASK_STOPPED
+TASK_TRACED: Final = __TASK_TRACED
+TASK_IDLE: Final = TASK_UNINTERRUPTIBLE | TASK_NOLOAD
+TASK_NORMAL: Final = TASK_INTERRUPTIBLE | TASK_UNINTERRUPTIBLE
+
+# task_struct.flags
+PF_IDLE: Final = 0x0000_0002
+PF_EXITING: Final = 0x0000_0004
+PF_FORKNOEXEC: Final = 0x0000_0040
+PF_SUPERPRIV: Final = 0x0000_0100
+PF_DUMPCORE: Final = 0x0000_0200
+PF_SIGNALED: Final = 0x0000_0400
+PF_KTHREAD: Final = 0x0020_0000
+PF_RANDOMIZE: Final = 0x0040_0000
+
+# thread_info.flags: work before the return to ring 3.
+TIF_NOTIFY_RESUME: Final = 1 << 1
+TIF_SIGPENDING: Final = 1 << 2
+TIF_NEED_RESCHED: Final = 1 << 3
+TIF_EXIT_WORK: Final = TIF_NOTIFY_RESUME | TIF_SIGPENDING | TIF_NEED_RESCHED
+
+# Priorities: 0 to 99 real-time (lower is better), 100 to 139 nice -20 to 19.
+MAX_RT_PRIO: Final = 100
+DEFAULT_PRIO: Final = 120
+NICE_0_LOAD: Final = 1024
+
+# Scheduling policies, sched(7).
+SCHED_NORMAL: Final = 0
+SCHED_FIFO: Final = 1
+SCHED_RR: Final = 2
+SCHED_BATCH: Final = 3
+SCHED_IDLE: Final = 5
+
+# Resource limits, getrlimit(2): index in signal_struct.rlim.
+RLIMIT_CPU: Final = 0
+RLIMIT_FSIZE: Final = 1
+RLIMIT_DATA: Final = 2
+RLIMIT_STACK: Final = 3
+RLIMIT_CORE: Final = 4
+RLIMIT_RSS: Final = 5
+RLIMIT_NPROC: Final = 6
+RLIMIT_NOFILE: Final = 7
+RLIMIT_MEMLOCK: Final = 8
+RLIMIT_AS: Final = 9
+RLIMIT_LOCKS: Final = 10
+RLIMIT_SIGPENDING: Final = 11
+RLIMIT_MSGQUEUE: Final = 12
+RLIMIT_NICE: Final = 13
+RLIMIT_RTPRIO: Final = 14
+RLIMIT_RTTIME: Final = 15
+RLIM_NLIMITS: Final = 16
+RLIM_INFINITY: Final = (1 << 64) - 1
+
+_NSIG: Final = 64
+
+
+class thread_info(Struct):
+    """Flags that the entry code looks at; first in ``task_struct``, so that it finds them."""
+
+    flags = U64("TIF_*", writer="both")
+    syscall_work = U64("SYSCALL_WORK_*; unused")
+    status = U32("thread-synchronous flags; unused")
+    cpu = U32("the CPU that it runs on: 0")
+
+
+class sched_entity(Struct):
+    """A task as the fair scheduler sees it."""
+
+    load_weight = U64("weight from nice; 1024 is nice 0")
+    run_node = Embed(rb_node, "its place in the run queue, by deadline")
+    deadline = U64("virtual deadline, EEVDF")
+    group_node = Embed(list_head, "its place in a list of runnable tasks")
+    on_rq = U32("1: it is on a run queue")
+    exec_start = U64("when it was last charged, rq clock in ns")
+    sum_exec_runtime = U64("CPU time it has had, ns")
+    prev_sum_exec_runtime = U64("the same when it was last picked")
+    vruntime = U64("virtual run time, ns at nice 0")
+    vlag = I64("lag when it left the queue, ns")
+    slice = U64("what it asks for at a time, ns")
+
+
+class sched_rt_entity(Struct):
+    """A task as the real-time scheduler sees it."""
+
+    run_list = Embed(list_head, "its place in the queue of its priority")
+    time_slice = U32("ns left of a SCHED_RR turn")
+    on_rq = U32("1: it is on a run queue")
+
+
+class sched_info(Struct):
+    """Statistics of scheduling."""
+
+    pcount = U64("times that it was put on the CPU")
+    run_delay = U64("ns waited on a run queue")
+    last_arrival = U64("when it last got the CPU")
+    last_queued = U64("when it was last queued")
+
+
+class restart_block(Struct):
+    """What a system call must remember while it sleeps.  See errors.Sleep."""
+
+    fn = U64("the call that owns the block, as its number + 1; 0: nobody sleeps")
+    expires = U64("deadline of the sleep, monotonic ns; all ones: none")
+    rmtp = VoidPtr("user address for the time that is left")
+    clockid = I32("the clock of the deadline")
+    type = U32("TT_* kind of rmtp")
+    arg = Array(U64, 4, "anything else that the call needs")
+
+
+class thread_struct(Struct):
+    """What __switch_to saves."""
+
+    sp = U64("kernel stack pointer while it does not run", writer="asm")
+    fsbase = U64("FS base", writer="both")
+    gsbase = U64("GS base of user space", writer="both")
+    cr2 = U64("address of the last page fault that became a signal")
+    trap_nr = U64("its vector")
+    error_code = U64("its error code")
+
+
+class wait_queue_head(Struct):
+    """Tasks that wait for one thing."""
+
+    head = Embed(list_head, "wait_queue_entry.entry of each")
+
+
+class wait_queue_entry(Struct):
+    """One task on one queue."""
+
+    flags = U32("WQ_FLAG_*")
+    private = VoidPtr("the task")
+    entry = Embed(list_head, "its place in the queue")
+    task_list = Embed(list_head, "its place in task_struct.wait_entries")
+
+
+class hrtimer(Struct):
+    """A timer with nanosecond resolution."""
+
+    node = Embed(rb_node, "its place in hrtimer_bases.active, by expires")
+    expires = U64("monotonic ns")
+    function = U32("HRTIMER_FN_*: what to do when it expires")
+    is_queued = U32("1: it is in the tree")
+    data = VoidPtr("what the function works on")
+
+
+class k_sigaction(Struct):
+    """What to do about a signal, as rt_sigaction(2) has it."""
+
+    handler = U64("SIG_DFL 0, SIG_IGN 1, or a user address")
+    flags = U64("SA_*")
+    restorer = U64("user address that the handler returns to")
+    mask = U64("signals blocked while it runs")
+
+
+class sigpending(Struct):
+    """Signals that wait for delivery."""
+
+    list = Embed(list_head, "queued siginfo, sigqueue.list")
+    signal = U64("set of those pending; bit n - 1 is signal n")
+
+
+class sighand_struct(Struct):
+    """Signal handlers, shared by threads."""
+
+    count = U32("tasks that use it")
+    action = EmbedArray(k_sigaction, _NSIG, "by signal - 1")
+
+
+class rlimit(Struct):
+    """A resource limit."""
+
+    rlim_cur = U64("soft limit")
+    rlim_max = U64("hard limit")
+
+
+class signal_struct(Struct):
+    """What a thread group shares beside its handlers."""
+
+    sigcnt = U32("references")
+    live = U32("threads that have not exited")
+    nr_threads = I32("threads that exist")
+    quick_threads = I32("unused")
+    thread_head = Embed(list_head, "task_struct.thread_node of each thread")
+    wait_chldexit = Embed(wait_queue_head, "parents in wait4(2) for a child of the group")
+    shared_pending = Embed(sigpending, "signals to the group")
+    group_exit_code = I32("status of the whole group, once set")
+    group_stop_count = I32("threads that have yet to stop")
+    flags = U32("SIGNAL_*")
+    is_child_subreaper = U32("PR_SET_CHILD_SUBREAPER")
+    has_child_subreaper = U32("an ancestor is one")
+    leader = U32("session leader")
+    utime = U64("user time of threads that have exited, ns")
+    stime = U64("system time of the same")
+    cutime = U64("user time of children waited for, ns")
+    cstime = U64("system time of the same")
+    nvcsw = U64("voluntary switches of exited threads")
+    nivcsw = U64("involuntary ones")
+    cnvcsw = U64("voluntary switches of children waited for")
+    cnivcsw = U64("involuntary ones")
+    min_flt = U64("faults without I/O, of exited threads")
+    maj_flt = U64("faults with I/O")
+    cmin_flt = U64("faults without I/O, of children waited for")
+    cmaj_flt = U64("faults with I/O")
+    maxrss = U64("pages")
+    cmaxrss = U64("pages, of children waited for")
+    rlim = EmbedArray(rlimit, RLIM_NLIMITS, "resource limits, by RLIMIT_*")
+
+
+class pid(Struct):
+    """A process number, and who has it as what."""
+
+    count = U32("references")
+    nr = I32("the number")
+    pid_chain = Embed(hlist_node, "its place in pid_hash")
+    tasks = Array(U64, 4, "first task by PIDTYPE_PID, TGID, PGID, SID: hlist_head each")
+
+
+class task_struct(Struct):
+    """A task: a thread, and with its group a process.  See Linux include/linux/sched.h."""
+
+    thread_info = Embed(thread_info, "flags for the entry code; must be first", writer="both")
+    __state = U32("TASK_*; changed by set_task_state() only")
+    saved_state = U32("unused")
+    stack = VoidPtr("lowest address of its kernel stack")
+    usage = U32("references")
+    flags = U32("PF_*")
+    ptrace = U32("PT_*; 0: not traced")
+    on_cpu = I32("1: it is running")
+    on_rq = I32("1: it is runnable and queued")
+    prio = I32("effective priority")
+    static_prio = I32("priority from nice")
+    normal_prio = I32("priority from policy and nice")
+    rt_priority = U32("1 to 99 for SCHED_FIFO and SCHED_RR")
+    policy = U32("SCHED_*")
+    se = Embed(sched_entity, "fair scheduler")
+    rt = Embed(sched_rt_entity, "real-time scheduler")
+    cpus_mask = U64("CPUs that it may run on")
+    sched_info = Embed(sched_info, "statistics")
+    tasks = Embed(list_head, "all processes, from init_task.tasks")
+    mm = Ptr(lambda: mm_struct, "its address space; NULL for a kernel thread")
+    active_mm = Ptr(lambda: mm_struct, "whose page table it runs on")
+    exit_state = I32("EXIT_ZOMBIE, EXIT_DEAD or 0")
+    exit_code = I32("wait status")
+    exit_signal = I32("signal to the parent; -1: a thread that is not the leader")
+    pdeath_signal = I32("signal when the parent dies")
+    jobctl = U64("JOBCTL_*")
+    personality = U32("PER_LINUX: 0")
+    in_execve = U32("1: between point of no return and ring 3")
+    pid = I32("its number")
+    tgid = I32("its group's number")
+    stack_canary = U64("unused: no compiled C code in the kernel")
+    real_parent = Ptr(lambda: task_struct, "who forked it, or its reaper")
+    parent = Ptr(lambda: task_struct, "who gets SIGCHLD: real_parent or a tracer")
+    children = Embed(list_head, "sibling of each child")
+    sibling = Embed(list_head, "its place in parent.children")
+    group_leader = Ptr(lambda: task_struct, "the first thread of its group")
+    thread_pid = Ptr(lambda: pid, "its struct pid")
+    pid_links = EmbedArray(hlist_node, 4, "its place in pid.tasks, by PIDTYPE_*")
+    thread_node = Embed(list_head, "its place in signal.thread_head")
+    vfork_done = VoidPtr("completion that a vfork parent sleeps on")
+    set_child_tid = VoidPtr("user address: CLONE_CHILD_SETTID")
+    clear_child_tid = VoidPtr("user address: CLONE_CHILD_CLEARTID, set_tid_address(2)")
+    utime = U64("time in ring 3, ns")
+    stime = U64("time in ring 0, ns")
+    nvcsw = U64("voluntary context switches")
+    nivcsw = U64("involuntary context switches")
+    start_time = U64("monotonic ns")
+    start_boottime = U64("boot-based ns")
+    min_flt = U64("page faults without I/O")
+    maj_flt = U64("page faults with I/O")
+    uid = U32("real user ID")
+    gid = U32("real group ID")
+    euid = U32("effective user ID")
+    egid = U32("effective group ID")
+    suid = U32("saved user ID")
+    sgid = U32("saved group ID")
+    fsuid = U32("user ID for file access")
+    fsgid = U32("group ID for file access")
+    comm = Chars(TASK_COMM_LEN, "name of the executable, or as set by prctl(2)")
+    fs = Ptr(lambda: fs_struct, "root, working directory, umask")
+    files = Ptr(lambda: files_struct, "open files")
+    signal = Ptr(lambda: signal_struct, "shared by the thread group")
+    sighand = Ptr(lambda: sighand_struct, "signal handlers")
+    blocked = U64("signals that are blocked")
+    real_blocked = U64("the same, while sigtimedwait(2) changes it")
+    saved_sigmask = U64("to restore after sigsuspend(2)")
+    pending = Embed(sigpending, "signals to this thread")
+    sas_ss_sp = U64("alternate signal stack: base")
+    sas_ss_size = U64("its size")
+    sas_ss_flags = U32("SS_*")
+    dumpable = U32("PR_SET_DUMPABLE")
+    robust_list = VoidPtr("user address of the robust futex list head")
+    rseq = VoidPtr("user address of struct rseq")
+    rseq_len = U32("its size")
+    rseq_sig = U32("the signature before abort handlers")
+    timer_slack_ns = U64("PR_SET_TIMERSLACK")
+    restart_block = Embed(restart_block, "state of a sleeping system call")
+    wait_entries = Embed(list_head, "wait_queue_entry.task_list of the queues it sleeps on")
+    sleep_timer = Embed(hrtimer, "wakes it from a sleep with a deadline")
+    kthread_fn = U32("kernel thread: number of its function, see kernel/kthread.py")
+    kthread_flags = U32("KTHREAD_*")
+    kthread_data = U64("kernel thread: its argument")
+    thread = Embed(thread_struct, "registers while it does not run", writer="both")
+    fxsave = Array(U8, 512, "FPU and SSE state, FXSAVE64's format", writer="asm", align=16)
+
+
+class rq(Struct):
+    """The run queue."""
+
+    nr_running = U32("runnable tasks, the running one counted, the idle one not")
+    nr_switches = U64("context switches")
+    clock = U64("ns, read once per scheduling decision")
+    curr = Ptr(lambda: task_struct, "the running task")
+    idle = Ptr(lambda: task_struct, "the idle task")
+    cfs_queue = Embed(list_head, "runnable tasks: se.group_node")
+    tasks_timeline = Embed(rb_root_cached, "fair tasks by deadline")
+    min_vruntime = U64("no fair task's vruntime is less, ns")
+
+
+class sched_data(Struct):
+    """The scheduler's and the process table's globals."""
+
+    init_task = Embed(task_struct, "pid 0, swapper: the idle task")
+    runqueues = Embed(rq, "the run queue of CPU 0")
+    nr_threads = I32("tasks, the idle one not counted")
+    pid_max = I32("pids are less than this")
+    last_pid = I32("the pid that was given out last")
+    pid_wrapped = U32("1: allocation has wrapped once")
+    pid_hash = VoidPtr("array of hlist_head, pid.pid_chain")
+    total_forks = U64("tasks ever created")
+    hrtimers = Embed(rb_root_cached, "active timers by expires")
+    nr_context_switches = U64("of all tasks")
+    xtime_base = U64("wall-clock ns at clock 0")
+    boot_seed = U64("seed of the random generator")
+    random_counter = U64("bytes that the generator has given, in blocks")
+    init_pid_task = Ptr(lambda: task_struct, "pid 1")
+    kthreadd_task = Ptr(lambda: task_struct, "pid 2")
+    console_file = Ptr(lambda: file, "unused until the first open")
+
+
+class pcpu_hot(Struct):
+    """The per-CPU area that GS points to in ring 0.  See Linux arch/x86/include/asm/current.h."""
+
+    current_task = Ptr(lambda: task_struct, "the running task", writer="asm")
+    top_of_stack = VoidPtr("end of its kernel stack: RSP on entry from ring 3", writer="asm")
+    user_sp = U64("scratch: RSP of ring 3 during entry", writer="asm")
+    work = U64("what the hosted half asks of the assembly after a host call: WORK_*")
+    flush_va = U64("WORK_FLUSH_ONE: the page")
+    next_task = Ptr(lambda: task_struct, "schedule(): whom to switch to; NULL: nobody else")
+    next_cr3 = U64("page table to load with it; 0: keep")
+    cr2 = U64("faulting address of the last page fault", writer="asm")
+    regs = VoidPtr("pt_regs of the event that made the host call", writer="asm")
+    init_cr3 = U64("page table that start_kernel built")
+    prev_dead = Ptr(lambda: task_struct, "a dead task that was switched from; its stack is free")
+    preempt_count = U32("not 0: no preemption")
+
+
+WORK_SCHEDULE: Final = 1  # the task sleeps: switch, then make the host call again
+WORK_FLUSH_ONE: Final = 2  # INVLPG flush_va
+WORK_FLUSH_ALL: Final = 4  # reload CR3
+WORK_FLUSH_GLOBAL: Final = 8  # global entries too
+WORK_LOAD_BASES: Final = 16  # load FS and GS bases from thread
+WORK_TO_USER: Final = 32  # a kernel thread has become a program
+WORK_LOAD_CR3: Final = 128  # load next_cr3: the task has a new address space
+WORK_LOAD_FPU: Final = 64  # load the FPU and SSE state from fxsave

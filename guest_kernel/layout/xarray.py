@@ -1,0 +1,29 @@
+"""Linux's extensible arrays: the page cache, idr.  See Linux include/linux/xarray.h."""
+
+from guest_kernel.layout.declare import Array, Embed, Ptr, Struct, U8, U32, U64, VoidPtr
+from guest_kernel.layout.list import list_head
+
+XA_CHUNK_SHIFT = 6
+XA_CHUNK_SIZE = 1 << XA_CHUNK_SHIFT
+
+
+class xarray(Struct):
+    """An array of pointers indexed by unsigned long; NULL where nothing is stored."""
+
+    xa_lock = U32("unused: one CPU, and no handler is interrupted")
+    xa_flags = U32("XA_FLAGS_*")
+    xa_head = VoidPtr("NULL, the entry for index 0 alone, or an xa_node's address | 2")
+
+
+class xa_node(Struct):
+    """One level: 64 slots, each an entry or the next level."""
+
+    shift = U8("bits of the index below this level")
+    offset = U8("slot of this node in its parent")
+    count = U8("slots that are not NULL")
+    nr_values = U8("slots that hold value entries")
+    parent = Ptr(lambda: xa_node, "the level above, or NULL")
+    array = VoidPtr("the xarray that it belongs to")
+    private_list = Embed(list_head, "for the page cache")
+    slots = Array(U64, XA_CHUNK_SIZE, "entries, or addresses of xa_node | 2")
+    marks = Array(U64, 3, "one bit a slot for each of the three marks")

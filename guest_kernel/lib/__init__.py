@@ -1,0 +1,1 @@
+"""Linux's data structures in guest RAM: lists, trees, extensible arrays, bitmaps."""

@@ -1,0 +1,1 @@
+"""Memory: frames, slabs, address spaces, faults, the page cache."""

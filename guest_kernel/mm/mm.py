@@ -1,0 +1,236 @@
+"""The life of an address space: made by exec or fork, counted, torn down.
+
+    mm_alloc()   an empty one, for exec
+    dup_mmap()   a copy, for fork
+    mmget() / mmput()     mm_users: the mappings.  The last put unmaps everything.
+    mmgrab() / mmdrop()   mm_count: the structure and the PML4.  All users together hold one.
+
+See: Linux kernel/fork.c mm_init(), dup_mmap(), mmput(); mm/mmap.c exit_mmap();
+Documentation/mm/active_mm.rst.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from emulator.arch.paging import PAGE_SHIFT
+from guest_kernel.errors import BUG_ON
+from guest_kernel.kernel import Kernel
+from guest_kernel.layout.declare import PAGE_OFFSET, PHYSICAL_MASK
+from guest_kernel.layout.fs import file
+from guest_kernel.layout.mm_types import (
+    DEFAULT_MAX_MAP_COUNT,
+    MMAP_MIN_ADDR,
+    STACK_GUARD_GAP,
+    TASK_SIZE,
+    TASK_UNMAPPED_BASE,
+    VM_ACCOUNT,
+    VM_DONTCOPY,
+    VM_LOCKED_MASK,
+    VM_WIPEONFORK,
+    mm_struct,
+    vm_data,
+)
+from guest_kernel.mm.filemap import fput, get_file
+from guest_kernel.mm.memory import copy_page_tables, free_user_page_tables, update_hiwater_rss
+from guest_kernel.mm.page_alloc import get_zeroed_page
+from guest_kernel.mm.pgtable import pgd_alloc, pgd_free
+from guest_kernel.mm.slab import kfree, kzalloc
+from guest_kernel.mm.vma import (
+    anon_vma_fork,
+    for_each_vma,
+    page_align,
+    unlink_anon_vmas,
+    unlink_file_vma,
+    vm_acct_memory,
+    vm_area_dup,
+    vm_area_free,
+    vm_enough_memory,
+    vm_stat_account,
+    vma_link,
+    vma_pages,
+    vma_set_flags,
+)
+
+# The stack gets at least and at most so much room below it, whatever its limit.
+_GAP_MIN: Final = 128 << 20
+_GAP_MAX: Final = TASK_SIZE // 6 * 5
+_STACK_MAXRANDOM: Final = 0x3F_FFFF << PAGE_SHIFT
+
+# What a child has like its parent.
+_INHERITED: Final = (
+    "task_size", "mmap_base", "mmap_legacy_base", "def_flags", "total_vm", "data_vm", "exec_vm",
+    "stack_vm", "start_code", "end_code", "start_data", "end_data", "start_brk", "brk",
+    "start_stack", "arg_start", "arg_end", "env_start", "env_end", "vdso",
+)
+
+
+def mm_init(k: Kernel) -> None:
+    """Set up the memory manager's globals at boot.
+
+    Preconditions:
+        ``paging_init`` has run.
+    """
+    data = k.data(vm_data)
+    data.empty_zero_page = get_zeroed_page(k)
+    data.sysctl_max_map_count = DEFAULT_MAX_MAP_COUNT
+    data.mmap_min_addr = MMAP_MIN_ADDR
+    init_mm = data.init_mm
+    init_mm.pgd = data.swapper_pg_dir
+    init_mm.mm_users, init_mm.mm_count = 2, 1
+
+
+def mm_alloc(k: Kernel) -> mm_struct:
+    """Return a new address space in which nothing is mapped but the kernel.
+
+    Raises:
+        OutOfFrames.
+    """
+    pgd = pgd_alloc(k)
+    try:
+        mm = kzalloc(k, mm_struct)
+    except BaseException:
+        pgd_free(k, pgd)
+        raise
+    mm.pgd = pgd + PAGE_OFFSET
+    mm.mm_users = mm.mm_count = 1
+    mm.task_size = TASK_SIZE
+    mm.mmap_legacy_base = TASK_UNMAPPED_BASE
+    arch_pick_mmap_layout(mm, 8 << 20)
+    return mm
+
+
+def arch_pick_mmap_layout(mm: mm_struct, rlim_stack: int, *, random: int = 0,
+                          randomize: bool = False) -> None:
+    """Decide where mappings go: below the room that the stack's limit asks for.
+
+    Args:
+        rlim_stack: RLIMIT_STACK.
+        random: bytes, a multiple of the page size, by which mappings begin lower.
+        randomize: the stack's own place is random, too, and gets room for that.
+
+    See: Linux arch/x86/mm/mmap.c mmap_base().
+    """
+    pad = STACK_GUARD_GAP + (_STACK_MAXRANDOM if randomize else 0)
+    gap = min(max(rlim_stack + pad, _GAP_MIN), _GAP_MAX)
+    mm.mmap_base = page_align(TASK_SIZE - gap - random)
+    mm.mmap_legacy_base = TASK_UNMAPPED_BASE + random
+
+
+def mmget(mm: mm_struct) -> mm_struct:
+    """Take a reference to the mappings."""
+    mm.mm_users += 1
+    return mm
+
+
+def mmput(mm: mm_struct) -> None:
+    """Drop a reference to the mappings; the last one unmaps everything."""
+    users = mm.mm_users
+    BUG_ON(users == 0, f"{mm!r}: mm_users is 0")
+    mm.mm_users = users - 1
+    if users == 1:
+        exit_mmap(mm)
+        exe_file = mm.exe_file
+        if exe_file is not None:
+            mm.exe_file = None
+            fput(exe_file)
+        mmdrop(mm)
+
+
+def mmgrab(mm: mm_struct) -> mm_struct:
+    """Take a reference to the structure and its PML4."""
+    mm.mm_count += 1
+    return mm
+
+
+def mmdrop(mm: mm_struct) -> None:
+    """Drop a reference to the structure; the last one frees it and the PML4."""
+    count = mm.mm_count
+    BUG_ON(count == 0, f"{mm!r}: mm_count is 0")
+    mm.mm_count = count - 1
+    if count == 1:
+        pgd_free(mm.k, mm.pgd & PHYSICAL_MASK)
+        kfree(mm)
+
+
+def exit_mmap(mm: mm_struct) -> None:
+    """Unmap everything: entries, frames, tables, VMAs."""
+    update_hiwater_rss(mm)
+    free_user_page_tables(mm)
+    accounted = 0
+    for vma in for_each_vma(mm):
+        if vma.vm_flags & VM_ACCOUNT:
+            accounted += vma_pages(vma)
+        unlink_file_vma(vma)
+        vm_area_free(vma)
+    vm_acct_memory(mm.k, -accounted)
+    mm.mmap = mm.mmap_cache = None
+    mm.mm_rb.rb_node = None
+    mm.map_count = 0
+    mm.total_vm = mm.data_vm = mm.exec_vm = mm.stack_vm = mm.locked_vm = 0
+
+
+def set_mm_exe_file(mm: mm_struct, exe_file: file) -> None:
+    """Note which file the program was loaded from, with a reference of its own."""
+    old = mm.exe_file
+    mm.exe_file = get_file(exe_file)
+    if old is not None:
+        fput(old)
+
+
+def dup_mmap(oldmm: mm_struct) -> mm_struct:
+    """Return a copy of an address space whose pages both share until one of them writes: fork.
+
+    VMAs are copied, last-level page tables are shared (see ``memory.copy_page_tables``), so the
+    cost follows the number of VMAs and of tables, not of pages.
+
+    Raises:
+        OutOfFrames, SyscallError (ENOMEM): nothing is left of the copy.
+    """
+    k: Kernel = oldmm.k
+    update_hiwater_rss(oldmm)
+    mm = mm_alloc(k)
+    try:
+        for name in _INHERITED:
+            setattr(mm, name, getattr(oldmm, name))
+        mm.saved_auxv[:] = oldmm.saved_auxv
+        mm.def_flags &= ~VM_LOCKED_MASK
+        mm.hiwater_vm = mm.total_vm
+        exe_file = oldmm.exe_file
+        if exe_file is not None:
+            mm.exe_file = get_file(exe_file)
+        left_out = _dup_vmas(mm, oldmm)
+        copy_page_tables(mm, oldmm, left_out)
+    except BaseException:
+        mmput(mm)
+        raise
+    mm.hiwater_rss = 0
+    return mm
+
+
+def _dup_vmas(mm: mm_struct, oldmm: mm_struct) -> list[tuple[int, int]]:
+    """Copy the VMAs; return the ranges whose pages the child does not get."""
+    k: Kernel = mm.k
+    left_out: list[tuple[int, int]] = []
+    for vma in for_each_vma(oldmm):
+        flags = vma.vm_flags
+        if flags & (VM_DONTCOPY | VM_WIPEONFORK):
+            left_out.append((vma.vm_start, vma.vm_end))
+        if flags & VM_DONTCOPY:
+            vm_stat_account(mm, flags, -vma_pages(vma))
+            continue
+        if flags & VM_ACCOUNT:
+            vm_enough_memory(k, vma_pages(vma))
+        try:
+            copy = vm_area_dup(vma, mm)
+        except BaseException:
+            if flags & VM_ACCOUNT:
+                vm_acct_memory(k, -vma_pages(vma))
+            raise
+        vma_set_flags(copy, flags & ~VM_LOCKED_MASK)
+        if flags & VM_WIPEONFORK:
+            unlink_anon_vmas(copy)
+        else:
+            anon_vma_fork(copy, vma)
+        vma_link(mm, copy)
+    return left_out

@@ -1,0 +1,740 @@
+"""The VMAs of an address space: finding, linking, splitting, merging.
+
+A program sees the result in ``/proc/self/maps``, so when two neighbours become one is decided just
+as Linux does: same flags, same source with consecutive pages, and compatible anonymous pages.  The
+last condition is Linux's ``anon_vma``: neighbours whose pages were faulted in under different ones
+stay apart, and so do the VMAs of a forked child.  (In Linux the ``anon_vma`` leads from a frame to
+its page-table entries.  Nothing is reclaimed here, so all that is left of it is its identity.)
+
+Functions on the fault path work on physical addresses and plain numbers; the others on references.
+
+See: Linux mm/vma.c (6.18), mm/rmap.c anon_vma_prepare(); David Gorman, "Understanding the Linux
+Virtual Memory Manager", "Process Address Space".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from emulator.arch.paging import PAGE_SHIFT, PAGE_SIZE
+from guest_kernel.errors import BUG_ON, Errno, SyscallError
+from guest_kernel.kernel import Kernel
+from guest_kernel.layout.declare import PAGE_OFFSET, PHYSICAL_MASK
+from guest_kernel.layout.fs import address_space
+from guest_kernel.layout.mm_types import (
+    STACK_GUARD_GAP,
+    VM_ACCESS_FLAGS,
+    VM_EXEC,
+    VM_GROWSDOWN,
+    VM_MAYWRITE,
+    VM_OPS_NONE,
+    VM_OPS_SHMEM,
+    VM_SHARED,
+    VM_SPECIAL,
+    VM_STACK,
+    VM_WRITE,
+    mm_struct,
+    shmem,
+    vm_area_struct,
+    vm_data,
+)
+from guest_kernel.layout.page import mm_data
+from guest_kernel.layout.rbtree import rb_node
+from guest_kernel.layout.sched import RLIMIT_AS, RLIMIT_DATA, signal_struct, task_struct
+from guest_kernel.layout.sched import rlimit as rlimit_struct
+from guest_kernel.lib.list import list_add_tail, list_del
+from guest_kernel.lib.rbtree import rb_erase, rb_insert_color, rb_link_node
+from guest_kernel.mm.filemap import fput, get_file
+from guest_kernel.mm.pgtable import NX, PROTNONE, RW, US, A, P, current_pa
+from guest_kernel.mm.shmem import shmem_get, shmem_put
+from guest_kernel.mm.slab import kfree, kzalloc
+
+# Offsets in words of 8 bytes, for indexing k.u64 from a VMA's first word.
+VMA_START: Final = vm_area_struct.offsetof("vm_start") >> 3
+VMA_END: Final = vm_area_struct.offsetof("vm_end") >> 3
+_NEXT: Final = vm_area_struct.offsetof("vm_next") >> 3
+_FLAGS: Final = vm_area_struct.offsetof("vm_flags") >> 3
+_RB: Final = vm_area_struct.offsetof("vm_rb")
+_RB_LEFT: Final = (rb_node.offsetof("rb_left")) >> 3
+_RB_RIGHT: Final = (rb_node.offsetof("rb_right")) >> 3
+_MM_MMAP: Final = mm_struct.offsetof("mmap")
+_MM_RB: Final = mm_struct.offsetof("mm_rb")
+_MM_CACHE: Final = mm_struct.offsetof("mmap_cache")
+
+_TASK_SIGNAL: Final = task_struct.offsetof("signal")
+_TASK_EUID: Final = task_struct.offsetof("euid")
+_SIGNAL_RLIM: Final = signal_struct.offsetof("rlim")
+
+
+def page_align(size: int) -> int:
+    """Return ``size`` rounded up to whole pages, in the 64 bits of an unsigned long."""
+    return size + PAGE_SIZE - 1 & 0xFFFF_FFFF_FFFF_F000
+
+
+def rlimit(k: Kernel, resource: int) -> int:
+    """Return the current task's soft limit."""
+    u64 = k.u64
+    signal = u64[(current_pa(k) + _TASK_SIGNAL) >> 3] & PHYSICAL_MASK
+    limit: int = u64[(signal + _SIGNAL_RLIM + resource * rlimit_struct.size) >> 3]
+    return limit
+
+
+def rlimit_max(k: Kernel, resource: int) -> int:
+    """Return the current task's hard limit."""
+    u64 = k.u64
+    signal = u64[(current_pa(k) + _TASK_SIGNAL) >> 3] & PHYSICAL_MASK
+    limit: int = u64[(signal + _SIGNAL_RLIM + resource * rlimit_struct.size + 8) >> 3]
+    return limit
+
+
+def capable(k: Kernel) -> bool:
+    """Tell whether the current task has root's capabilities."""
+    return not k.u32[(current_pa(k) + _TASK_EUID) >> 2]
+
+
+# ------------------------------------------------------------------------------- finding
+
+def find_vma_pa(k: Kernel, mm_pa: int, va: int) -> int:
+    """Return the physical address of the first VMA that ends after ``va``; 0: there is none."""
+    u64 = k.u64
+    cached = u64[(mm_pa + _MM_CACHE) >> 3] & PHYSICAL_MASK
+    if cached:
+        vma = cached >> 3
+        if u64[vma + VMA_START] <= va < u64[vma + VMA_END]:
+            return cached
+    found = 0
+    node = u64[(mm_pa + _MM_RB) >> 3] & PHYSICAL_MASK
+    while node:
+        vma = (node - _RB) >> 3
+        if u64[vma + VMA_END] > va:
+            found = node - _RB
+            if u64[vma + VMA_START] <= va:
+                break
+            node = u64[(node >> 3) + _RB_LEFT] & PHYSICAL_MASK
+        else:
+            node = u64[(node >> 3) + _RB_RIGHT] & PHYSICAL_MASK
+    if found:
+        u64[(mm_pa + _MM_CACHE) >> 3] = found + PAGE_OFFSET
+    return found
+
+
+def find_vma(mm: mm_struct, va: int) -> vm_area_struct | None:
+    """Return the first VMA that ends after ``va``; it need not contain it."""
+    pa = find_vma_pa(mm.k, mm.pa, va)
+    return vm_area_struct(mm.k, pa) if pa else None
+
+
+def vma_lookup(mm: mm_struct, va: int) -> vm_area_struct | None:
+    """Return the VMA that contains ``va``."""
+    vma = find_vma(mm, va)
+    return vma if vma is not None and vma.vm_start <= va else None
+
+
+def find_vma_intersection(mm: mm_struct, start: int, end: int) -> vm_area_struct | None:
+    """Return the first VMA that overlaps ``[start, end)``."""
+    vma = find_vma(mm, start)
+    return vma if vma is not None and vma.vm_start < end else None
+
+
+def find_vma_prev(mm: mm_struct,
+                  va: int) -> tuple[vm_area_struct | None, vm_area_struct | None]:
+    """Return the last VMA that begins at or before ``va``... and the first that ends after it.
+
+    As Linux: ``(prev, vma)`` where ``vma`` is :func:`find_vma`'s answer and ``prev`` the one below.
+    """
+    vma = find_vma(mm, va)
+    return (vma.vm_prev if vma is not None else last_vma(mm)), vma
+
+
+def last_vma(mm: mm_struct) -> vm_area_struct | None:
+    """Return the VMA at the highest addresses."""
+    u64 = mm.k.u64
+    node, last = u64[(mm.pa + _MM_RB) >> 3] & PHYSICAL_MASK, 0
+    while node:
+        last, node = node, u64[(node >> 3) + _RB_RIGHT] & PHYSICAL_MASK
+    return vm_area_struct(mm.k, last - _RB) if last else None
+
+
+def for_each_vma(mm: mm_struct) -> Iterator[vm_area_struct]:
+    """Yield the VMAs in order of address.  The one yielded may be removed meanwhile."""
+    vma = mm.mmap
+    while vma is not None:
+        following = vma.vm_next
+        yield vma
+        vma = following
+
+
+def vm_start_gap(vma: vm_area_struct) -> int:
+    """Return where the VMA begins for who looks for free space: stacks keep a gap below."""
+    start = vma.vm_start
+    if vma.vm_flags & VM_GROWSDOWN:
+        return max(start - STACK_GUARD_GAP, 0)
+    return start
+
+
+def vma_is_anonymous(vma: vm_area_struct) -> bool:
+    """Tell whether the VMA's pages begin as zeros of its own."""
+    return vma.vm_ops == VM_OPS_NONE
+
+
+# ------------------------------------------------------------------------- rights and accounts
+
+def vm_get_page_prot(vm_flags: int) -> int:
+    """Return the bits of an entry that maps a page of such a VMA for reading.
+
+    A private writable mapping's lacks R/W: the first write must make a copy.
+    """
+    prot = US | A
+    if vm_flags & VM_ACCESS_FLAGS:
+        prot |= P  # x86 has no page that can be executed or written but not read
+    else:
+        prot |= PROTNONE
+    if not vm_flags & VM_EXEC:
+        prot |= NX
+    if vm_flags & (VM_SHARED | VM_WRITE) == VM_SHARED | VM_WRITE:
+        prot |= RW
+    return prot
+
+
+def is_data_mapping(vm_flags: int) -> bool:
+    """Tell whether RLIMIT_DATA counts such a mapping: private, writable, not a stack."""
+    return vm_flags & (VM_WRITE | VM_SHARED | VM_STACK) == VM_WRITE
+
+
+def vm_stat_account(mm: mm_struct, vm_flags: int, nr_pages: int) -> None:
+    """Count pages that such a mapping gains, or loses if negative."""
+    mm.total_vm += nr_pages
+    if vm_flags & (VM_EXEC | VM_WRITE | VM_STACK) == VM_EXEC:
+        mm.exec_vm += nr_pages
+    elif vm_flags & VM_STACK:
+        mm.stack_vm += nr_pages
+    elif is_data_mapping(vm_flags):
+        mm.data_vm += nr_pages
+    if nr_pages > 0 and mm.total_vm > mm.hiwater_vm:
+        mm.hiwater_vm = mm.total_vm
+
+
+def may_expand_vm(mm: mm_struct, vm_flags: int, nr_pages: int) -> bool:
+    """Tell whether RLIMIT_AS and RLIMIT_DATA allow ``nr_pages`` more."""
+    k: Kernel = mm.k
+    if mm.total_vm + nr_pages > rlimit(k, RLIMIT_AS) >> PAGE_SHIFT:
+        return False
+    if is_data_mapping(vm_flags):
+        data_vm = mm.data_vm + nr_pages
+        limit = rlimit(k, RLIMIT_DATA)
+        if data_vm > limit >> PAGE_SHIFT:
+            # Linux lets a soft limit of 0 mean "none set", for Valgrind.
+            return limit == 0 and data_vm <= rlimit_max(k, RLIMIT_DATA) >> PAGE_SHIFT
+    return True
+
+
+def vm_enough_memory(k: Kernel, nr_pages: int) -> None:
+    """Promise ``nr_pages`` of memory to a VM_ACCOUNT mapping.
+
+    Linux's heuristic overcommit: only what is more than all of RAM is refused.
+
+    Raises:
+        SyscallError: ENOMEM.
+    """
+    if nr_pages > k.data(mm_data).totalram_pages:
+        raise SyscallError(Errno.ENOMEM)
+    vm_acct_memory(k, nr_pages)
+
+
+def vm_acct_memory(k: Kernel, nr_pages: int) -> None:
+    """Count promised pages; a negative number takes a promise back."""
+    k.data(vm_data).vm_committed_as += nr_pages
+
+
+# ------------------------------------------------------------------------ structures and links
+
+def vm_area_alloc(mm: mm_struct, start: int, end: int, vm_flags: int,
+                  pgoff: int) -> vm_area_struct:
+    """Return a new VMA that is not linked anywhere.
+
+    Raises:
+        OutOfFrames.
+    """
+    vma = kzalloc(mm.k, vm_area_struct)
+    vma.vm_mm = mm
+    vma.vm_start, vma.vm_end, vma.vm_pgoff = start, end, pgoff
+    vma_set_flags(vma, vm_flags)
+    return vma
+
+
+def vma_set_flags(vma: vm_area_struct, vm_flags: int) -> None:
+    """Set ``vm_flags`` and what follows from them."""
+    vma.vm_flags = vm_flags
+    vma.vm_page_prot = vm_get_page_prot(vm_flags)
+
+
+def vm_area_dup(vma: vm_area_struct, mm: mm_struct) -> vm_area_struct:
+    """Return a copy of ``vma`` for ``mm``, not linked, with references of its own.
+
+    Raises:
+        OutOfFrames.
+    """
+    new = vm_area_alloc(mm, vma.vm_start, vma.vm_end, vma.vm_flags, vma.vm_pgoff)
+    new.vm_ops = vma.vm_ops
+    new.vm_private_data = vma.vm_private_data
+    new.anon_vma, new.anon_vma_chain = vma.anon_vma, vma.anon_vma_chain
+    file = vma.vm_file
+    if file is not None:
+        new.vm_file = get_file(file)
+    elif vma.vm_ops == VM_OPS_SHMEM:
+        shmem_get(shmem.at(vma.k, vma.vm_private_data))
+    return new
+
+
+def vm_area_free(vma: vm_area_struct) -> None:
+    """Drop the references of a VMA that is not linked, and free it."""
+    file = vma.vm_file
+    if file is not None:
+        fput(file)
+    elif vma.vm_ops == VM_OPS_SHMEM:
+        shmem_put(shmem.at(vma.k, vma.vm_private_data))
+    kfree(vma)
+
+
+def vma_pages(vma: vm_area_struct) -> int:
+    """Return the VMA's size in pages."""
+    return vma.vm_end - vma.vm_start >> PAGE_SHIFT
+
+
+def vma_link(mm: mm_struct, vma: vm_area_struct) -> None:
+    """Make ``vma`` part of ``mm``.
+
+    Preconditions:
+        Nothing else is mapped in its range.
+    """
+    prev, following = find_vma_prev(mm, vma.vm_start)
+    BUG_ON(following is not None and following.vm_start < vma.vm_end,
+           f"{vma!r}: {vma.vm_start:#x}-{vma.vm_end:#x} is mapped already")
+    vma.vm_prev, vma.vm_next = prev, following
+    if prev is not None:
+        prev.vm_next = vma
+    else:
+        mm.mmap = vma
+    if following is not None:
+        following.vm_prev = vma
+
+    # Between neighbours in order, one of the two places beside them is free.
+    root, node = mm.mm_rb, vma.vm_rb
+    if prev is not None and prev.vm_rb.rb_right is None:
+        rb_link_node(node, prev.vm_rb, prev.vm_rb.pa + (_RB_RIGHT << 3))
+    elif following is not None:
+        rb_link_node(node, following.vm_rb, following.vm_rb.pa + (_RB_LEFT << 3))
+    else:
+        rb_link_node(node, None, root.pa)
+    rb_insert_color(node, root)
+
+    mapping = _file_mapping(vma)
+    if mapping is not None:
+        list_add_tail(vma.shared, mapping.i_mmap)
+        if vma.vm_flags & (VM_SHARED | VM_MAYWRITE) == VM_SHARED | VM_MAYWRITE:
+            mapping.i_mmap_writable += 1
+    mm.map_count += 1
+
+
+def vma_unlink(vma: vm_area_struct) -> None:
+    """Take ``vma`` out of its address space; it keeps its references."""
+    mm = vma.vm_mm
+    assert mm is not None
+    prev, following = vma.vm_prev, vma.vm_next
+    if prev is not None:
+        prev.vm_next = following
+    else:
+        mm.mmap = following
+    if following is not None:
+        following.vm_prev = prev
+    rb_erase(vma.vm_rb, mm.mm_rb)
+    if mm.mmap_cache == vma:
+        mm.mmap_cache = None
+    unlink_file_vma(vma)
+    mm.map_count -= 1
+
+
+def unlink_file_vma(vma: vm_area_struct) -> None:
+    """Take ``vma`` off the list of its file's mappings."""
+    mapping = _file_mapping(vma)
+    if mapping is not None:
+        list_del(vma.shared)
+        if vma.vm_flags & (VM_SHARED | VM_MAYWRITE) == VM_SHARED | VM_MAYWRITE:
+            mapping.i_mmap_writable -= 1
+
+
+def _file_mapping(vma: vm_area_struct) -> address_space | None:
+    file = vma.vm_file
+    return None if file is None else file.f_mapping
+
+
+def insert_vm_struct(mm: mm_struct, vma: vm_area_struct) -> None:
+    """Link a VMA that the kernel made for a program: its stack.
+
+    Raises:
+        SyscallError: ENOMEM: the range is taken, or too much is promised already.
+    """
+    if find_vma_intersection(mm, vma.vm_start, vma.vm_end) is not None:
+        raise SyscallError(Errno.ENOMEM)
+    vma_link(mm, vma)
+
+
+# ------------------------------------------------------------------------------ anonymous pages
+
+def anon_vma_prepare(vma: vm_area_struct) -> None:
+    """Make sure that ``vma`` can have anonymous pages: give it an ``anon_vma``.
+
+    A neighbour's is taken if the two could become one VMA but for rights, so that a sequence of
+    mprotect and faults does not keep apart what could merge later.
+    """
+    if vma.anon_vma:
+        return
+    vma.anon_vma = _find_mergeable_anon_vma(vma) or _new_anon_vma(vma.k)
+    vma.anon_vma_chain = 1
+
+
+def _new_anon_vma(k: Kernel) -> int:
+    data = k.data(vm_data)
+    data.anon_vma_last += 1
+    return data.anon_vma_last
+
+
+def _find_mergeable_anon_vma(vma: vm_area_struct) -> int:
+    following, prev = vma.vm_next, vma.vm_prev
+    if (following is not None and following.anon_vma and following.anon_vma_chain == 1
+            and _anon_vma_compatible(vma, following)):
+        return following.anon_vma
+    if (prev is not None and prev.anon_vma and prev.anon_vma_chain == 1
+            and _anon_vma_compatible(prev, vma)):
+        return prev.anon_vma
+    return 0
+
+
+def _anon_vma_compatible(a: vm_area_struct, b: vm_area_struct) -> bool:
+    return (
+        a.vm_end == b.vm_start
+        and vma_backing(a) == vma_backing(b)
+        and not (a.vm_flags ^ b.vm_flags) & ~VM_ACCESS_FLAGS
+        and b.vm_pgoff == a.vm_pgoff + vma_pages(a)
+    )
+
+
+def anon_vma_fork(vma: vm_area_struct, parent: vm_area_struct) -> None:
+    """Give a forked child's copy of ``parent`` its own anonymous pages beside the inherited."""
+    if parent.anon_vma:
+        vma.anon_vma = _new_anon_vma(vma.k)
+        vma.anon_vma_chain = parent.anon_vma_chain + 1
+
+
+def unlink_anon_vmas(vma: vm_area_struct) -> None:
+    """Forget the anonymous pages of a VMA that has none any more."""
+    vma.anon_vma = 0
+    vma.anon_vma_chain = 0
+
+
+def _dup_anon_vma(dst: vm_area_struct, src: vm_area_struct) -> None:
+    """Let ``dst`` cover ``src``'s anonymous pages, before it takes over some of its range."""
+    if src.anon_vma and not dst.anon_vma:
+        dst.anon_vma, dst.anon_vma_chain = src.anon_vma, src.anon_vma_chain
+
+
+# ---------------------------------------------------------------------------------- splitting
+
+def split_vma(vma: vm_area_struct, va: int, new_below: bool) -> None:
+    """Cut ``vma`` in two at ``va``; the new VMA is the lower or the upper part.
+
+    Raises:
+        SyscallError: ENOMEM: there are as many VMAs as allowed.
+        OutOfFrames: nothing has changed.
+    """
+    mm = vma.vm_mm
+    assert mm is not None
+    if mm.map_count >= vma.k.data(vm_data).sysctl_max_map_count:
+        raise SyscallError(Errno.ENOMEM)
+    split_vma_unchecked(vma, va, new_below)
+
+
+def split_vma_unchecked(vma: vm_area_struct, va: int, new_below: bool) -> None:
+    """Split as :func:`split_vma` does, without the limit.  Linux: ``__split_vma``."""
+    mm = vma.vm_mm
+    assert mm is not None
+    new = vm_area_dup(vma, mm)
+    pages = va - vma.vm_start >> PAGE_SHIFT
+    if new_below:
+        new.vm_end = va
+        vma.vm_start = va
+        vma.vm_pgoff += pages
+    else:
+        new.vm_start = va
+        new.vm_pgoff += pages
+        vma.vm_end = va
+    vma_link(mm, new)
+
+
+# ------------------------------------------------------------------------------------ merging
+
+Backing = tuple[int, int, int]
+
+
+def vma_backing(vma: vm_area_struct) -> Backing:
+    """Return what fills the VMA's pages, as numbers that compare."""
+    file = vma.vm_file
+    return vma.vm_ops, 0 if file is None else file.va, vma.vm_private_data
+
+
+@dataclass(slots=True)
+class vma_merge_struct:
+    """A range that is to get these properties, and its neighbours.  Linux's struct of that name.
+
+    Attributes:
+        mm: the address space.
+        start, end: the range.
+        flags, pgoff, backing: as the range's VMA is to have them.
+        prev, next: the VMAs beside the range; ``prev`` contains it if it begins inside.
+        middle: the VMA that the range is (a part of) now, if it is mapped.
+        copied_from: the VMA that the range will be a copy of (mremap).
+        anon_vma: the ``anon_vma`` of either.
+        just_expand: only ``prev`` may grow; do not look at ``next`` (brk).
+    """
+
+    mm: mm_struct
+    start: int
+    end: int
+    flags: int
+    pgoff: int
+    backing: Backing
+    prev: vm_area_struct | None = None
+    next: vm_area_struct | None = None
+    middle: vm_area_struct | None = None
+    copied_from: vm_area_struct | None = None
+    anon_vma: int = 0
+    just_expand: bool = False
+
+
+def _is_mergeable_vma(vmg: vma_merge_struct, target: vm_area_struct) -> bool:
+    return target.vm_flags == vmg.flags and vma_backing(target) == vmg.backing
+
+
+def _is_mergeable_anon_vma(vmg: vma_merge_struct, target: vm_area_struct) -> bool:
+    ours, theirs = vmg.anon_vma, target.anon_vma
+    if ours and not theirs:
+        return not _is_fork_child(vmg.middle) and not _is_fork_child(vmg.copied_from)
+    if theirs and not ours:
+        return not _is_fork_child(target)
+    return ours == theirs
+
+
+def _is_fork_child(vma: vm_area_struct | None) -> bool:
+    return vma is not None and vma.anon_vma_chain > 1
+
+
+def _can_vma_merge_left(vmg: vma_merge_struct) -> bool:
+    prev = vmg.prev
+    return (
+        prev is not None
+        and prev.vm_end == vmg.start
+        and _is_mergeable_vma(vmg, prev)
+        and _is_mergeable_anon_vma(vmg, prev)
+        and prev.vm_pgoff + vma_pages(prev) == vmg.pgoff
+    )
+
+
+def _can_vma_merge_right(vmg: vma_merge_struct, can_merge_left: bool) -> bool:
+    following = vmg.next
+    if (
+        following is None
+        or following.vm_start != vmg.end
+        or not _is_mergeable_vma(vmg, following)
+        or not _is_mergeable_anon_vma(vmg, following)
+        or following.vm_pgoff != vmg.pgoff + (vmg.end - vmg.start >> PAGE_SHIFT)
+    ):
+        return False
+    if not can_merge_left:
+        return True
+    # Each may fit the range, and yet the two not each other.
+    assert vmg.prev is not None
+    left, right = vmg.prev.anon_vma, following.anon_vma
+    return not left or not right or left == right
+
+
+def vma_merge_new_range(vmg: vma_merge_struct) -> vm_area_struct | None:
+    """Let a neighbour, or both in one, cover a range that is not mapped yet.
+
+    Returns:
+        The VMA that covers it now; None: neither neighbour fits.
+    """
+    if vmg.flags & VM_SPECIAL:
+        return None
+    prev, following = vmg.prev, vmg.next
+    can_merge_left = _can_vma_merge_left(vmg)
+    can_merge_right = not vmg.just_expand and _can_vma_merge_right(vmg, can_merge_left)
+    if can_merge_left:
+        assert prev is not None
+        target, end = prev, vmg.end
+        if can_merge_right:
+            assert following is not None
+            _dup_anon_vma(prev, following)
+            end = following.vm_end
+            _remove_merged(following)
+        prev.vm_end = end
+    elif can_merge_right:
+        assert following is not None
+        target = following
+        target.vm_start = vmg.start
+        target.vm_pgoff = vmg.pgoff
+    else:
+        return None
+    if vmg.copied_from is not None:
+        _dup_anon_vma(target, vmg.copied_from)
+    return target
+
+
+def vma_merge_existing_range(vmg: vma_merge_struct) -> vm_area_struct | None:
+    """Let a neighbour take over a range of ``middle`` that is about to get the same properties.
+
+    Returns:
+        The VMA that covers the range now; None: neither neighbour fits.
+    """
+    vma, prev = vmg.middle, vmg.prev
+    assert vma is not None
+    left_side = vmg.start == vma.vm_start
+    right_side = vmg.end == vma.vm_end
+    if vmg.flags & VM_SPECIAL or not (left_side or right_side):
+        return None
+    merge_left = left_side and _can_vma_merge_left(vmg)
+    merge_right = False
+    if right_side:
+        vmg.next = vma.vm_next
+        merge_right = _can_vma_merge_right(vmg, merge_left)
+    following = vmg.next
+    whole = left_side and right_side
+
+    if merge_left and merge_right:
+        #          |<----->|
+        #  |-------*********-------|
+        #    prev     vma     next
+        #   extend   delete  delete
+        assert prev is not None
+        assert following is not None
+        _dup_anon_vma(prev, following if following.anon_vma else vma)
+        end = following.vm_end
+        _remove_merged(vma)
+        _remove_merged(following)
+        prev.vm_end = end
+        return prev
+    if merge_left:
+        #          |<----->| or all of vma
+        #  |-------*************
+        #    prev       vma
+        #   extend shrink or delete
+        assert prev is not None
+        _dup_anon_vma(prev, vma)
+        if whole:
+            _remove_merged(vma)
+        else:
+            vma.vm_pgoff += vmg.end - vma.vm_start >> PAGE_SHIFT
+            vma.vm_start = vmg.end
+        prev.vm_end = vmg.end
+        return prev
+    if merge_right:
+        #      |<----->| or all of vma
+        #  *************-------|
+        #       vma       next
+        # shrink or delete extend
+        assert following is not None
+        _dup_anon_vma(following, vma)
+        if whole:
+            _remove_merged(vma)
+        else:
+            vma.vm_end = vmg.start
+        following.vm_start = vmg.start
+        following.vm_pgoff = vmg.pgoff
+        return following
+    return None
+
+
+def _remove_merged(vma: vm_area_struct) -> None:
+    vma_unlink(vma)
+    vm_area_free(vma)
+
+
+def vma_modify_flags(vma: vm_area_struct, start: int, end: int,
+                     new_flags: int) -> vm_area_struct:
+    """Return a VMA for ``[start, end)`` of ``vma``, merged or split off, to get ``new_flags``.
+
+    A merged VMA has the flags already, one that was split off does not yet.
+
+    Raises:
+        SyscallError: ENOMEM: a split would make too many VMAs.
+        OutOfFrames.
+    """
+    mm = vma.vm_mm
+    assert mm is not None
+    vmg = vma_merge_struct(
+        mm, start, end, new_flags, vma.vm_pgoff + (start - vma.vm_start >> PAGE_SHIFT),
+        vma_backing(vma), prev=vma if start > vma.vm_start else vma.vm_prev, middle=vma,
+        anon_vma=vma.anon_vma,
+    )
+    merged = vma_merge_existing_range(vmg)
+    if merged is not None:
+        return merged
+    if vma.vm_start < start:
+        split_vma(vma, start, new_below=True)
+    if vma.vm_end > end:
+        split_vma(vma, end, new_below=False)
+    return vma
+
+
+def vma_merge_extend(vma: vm_area_struct, delta: int) -> vm_area_struct:
+    """Let ``vma`` grow by ``delta`` bytes, into which the next VMA may be merged.
+
+    Preconditions:
+        The bytes behind it are not mapped.
+    """
+    mm = vma.vm_mm
+    assert mm is not None
+    end = vma.vm_end
+    vmg = vma_merge_struct(
+        mm, end, end + delta, vma.vm_flags, vma.vm_pgoff + vma_pages(vma), vma_backing(vma),
+        prev=vma, next=vma.vm_next, anon_vma=vma.anon_vma,
+    )
+    merged = vma_merge_new_range(vmg)
+    if merged is None:
+        raise SyscallError(Errno.ENOMEM)
+    return merged
+
+
+def copy_vma(vma: vm_area_struct, va: int, size: int,
+             pgoff: int) -> tuple[vm_area_struct, vm_area_struct]:
+    """Make a copy of ``vma`` that maps ``size`` bytes at ``va``, before its pages are moved there.
+
+    Returns:
+        The copy, which may be a neighbour that grew, and ``vma``, which may be that neighbour.
+
+    Raises:
+        OutOfFrames.
+    """
+    mm = vma.vm_mm
+    assert mm is not None
+    # Nothing was faulted in, so no page depends on the offset; a fitting one may let it merge.
+    if vma_is_anonymous(vma) and not vma.anon_vma:
+        pgoff = va >> PAGE_SHIFT
+    prev, following = find_vma_prev(mm, va)
+    vma_start = vma.vm_start
+    vmg = vma_merge_struct(
+        mm, va, va + size, vma.vm_flags, pgoff, vma_backing(vma), prev=prev, next=following,
+        copied_from=vma, anon_vma=vma.anon_vma,
+    )
+    new = vma_merge_new_range(vmg)
+    if new is not None:
+        if new.vm_start <= vma_start < new.vm_end:
+            vma = new
+        return new, vma
+    new = vm_area_dup(vma, mm)
+    new.vm_start, new.vm_end, new.vm_pgoff = va, va + size, pgoff
+    vma_link(mm, new)
+    return new, vma
+
+

@@ -1,0 +1,1 @@
+"""A task's life: birth, program, death; and what names it."""

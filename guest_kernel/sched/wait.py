@@ -1,0 +1,114 @@
+"""Wait queues, and sleeping by retrying.
+
+A handler that has to wait puts its task on a queue, sets its state and raises ``Sleep``; the
+assembly calls schedule(), and after the wake-up makes the same host call again, whose handler looks
+at its condition again.  What must survive until then lies in the task's restart block.  The
+dispatcher calls :func:`finish_wait` before each new try, so a handler always starts off all queues.
+
+See: Linux kernel/sched/wait.c; include/linux/wait.h, wait_event_interruptible().
+"""
+
+from __future__ import annotations
+
+from typing import Final, NoReturn
+
+from guest_kernel.errors import Sleep
+from guest_kernel.layout.sched import (
+    TASK_INTERRUPTIBLE,
+    TASK_NORMAL,
+    hrtimer,
+    task_struct,
+    wait_queue_entry,
+    wait_queue_head,
+)
+from guest_kernel.lib.list import INIT_LIST_HEAD, list_add_tail, list_del, list_empty
+from guest_kernel.lib.list import list_for_each_entry
+from guest_kernel.mm.slab import kfree, kzalloc
+from guest_kernel.sched.core import set_task_state, try_to_wake_up, wake_up_process
+from guest_kernel.time.hrtimer import FUNCTIONS, HrtimerFn, hrtimer_cancel, hrtimer_start
+
+NEVER: Final = (1 << 64) - 1
+
+
+def init_waitqueue_head(queue: wait_queue_head) -> None:
+    """Make an empty queue."""
+    INIT_LIST_HEAD(queue.head)
+
+
+def prepare_to_wait(task: task_struct, queue: wait_queue_head) -> None:
+    """Put ``task`` at the end of ``queue``."""
+    entry = kzalloc(task.k, wait_queue_entry)
+    entry.private = task.va
+    list_add_tail(entry.entry, queue.head)
+    list_add_tail(entry.task_list, task.wait_entries)
+
+
+def finish_wait(task: task_struct) -> None:
+    """Take ``task`` off every queue, and its sleep timer out of the tree."""
+    for entry in list_for_each_entry(task.wait_entries, wait_queue_entry, "task_list"):
+        list_del(entry.entry)
+        list_del(entry.task_list)
+        kfree(entry)
+    hrtimer_cancel(task.sleep_timer)
+
+
+def sleep_on(task: task_struct, queue: wait_queue_head, state: int = TASK_INTERRUPTIBLE,
+             expires: int = NEVER) -> NoReturn:
+    """Sleep until ``queue`` is woken or ``expires`` is reached, then be called again.
+
+    Args:
+        state: TASK_INTERRUPTIBLE or TASK_UNINTERRUPTIBLE.
+        expires: monotonic nanoseconds.
+    """
+    prepare_to_wait(task, queue)
+    schedule_timeout(task, expires, state)
+
+
+def schedule_timeout(task: task_struct, expires: int = NEVER,
+                     state: int = TASK_INTERRUPTIBLE) -> NoReturn:
+    """Sleep until woken, or until the clock reaches ``expires``, then be called again."""
+    if expires != NEVER:
+        hrtimer_start(task.sleep_timer, expires, HrtimerFn.WAKE_TASK, task.va)
+    set_task_state(task, state)
+    raise Sleep
+
+
+def wake_up(queue: wait_queue_head) -> None:
+    """Wake everyone on ``queue``; each looks at its condition again."""
+    if list_empty(queue.head):
+        return
+    for entry in list_for_each_entry(queue.head, wait_queue_entry, "entry"):
+        try_to_wake_up(task_struct.at(entry.k, entry.private), TASK_NORMAL)
+
+
+def waitqueue_active(queue: wait_queue_head) -> bool:
+    """Tell whether anyone waits."""
+    return not list_empty(queue.head)
+
+
+def _wake_task(timer: hrtimer) -> None:
+    wake_up_process(task_struct.at(timer.k, timer.data))
+
+
+FUNCTIONS[HrtimerFn.WAKE_TASK] = _wake_task
+
+
+# poll(2)
+
+
+class poll_table:
+    """The queues that a polling task is put on."""
+
+    def __init__(self, task: task_struct) -> None:
+        self.task = task
+
+
+def poll_wait(queue: wait_queue_head, table: poll_table | None) -> None:
+    """Have the polling task woken with ``queue``."""
+    if table is not None:
+        prepare_to_wait(table.task, queue)
+
+
+def poll_schedule_timeout(current: task_struct, expires: int) -> NoReturn:
+    """Sleep on the queues that poll_wait() has named, at most until ``expires``."""
+    schedule_timeout(current, expires)

@@ -1,0 +1,1 @@
+"""Clocks, timers, and the system calls that sleep or tell the time."""

@@ -1,0 +1,171 @@
+"""Exceptions and interrupts, as the IDT's stubs hand them over.
+
+From ring 3 an exception is the program's: a page fault is handled or becomes SIGSEGV, the others
+become their signals.  From ring 0 it is the kernel's own fault: an oops.
+
+See: Linux arch/x86/kernel/traps.c, arch/x86/mm/fault.c, kernel/irq/handle.c.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from emulator.arch.exceptions import Vector
+from guest_kernel.errors import KernelPanic
+from guest_kernel.kernel import Kernel
+from guest_kernel.layout.ptrace import pt_regs
+from guest_kernel.layout.sched import pcpu_hot, task_struct
+from guest_kernel.mm.fault import BusError, SegmentationFault
+from guest_kernel.mm.memory import handle_mm_fault
+from guest_kernel.mm.page_alloc import OutOfFrames
+from guest_kernel.printk import KERN_ERR, KERN_INFO, printk
+from guest_kernel.process.exit import do_exit
+from guest_kernel.sched.core import scheduler_tick
+from guest_kernel.signal.numbers import (
+    SIGBUS,
+    SIGFPE,
+    SIGILL,
+    SIGKILL,
+    SIGSEGV,
+    SIGTRAP,
+)
+from guest_kernel.time.hrtimer import hrtimer_interrupt
+
+FIRST_IRQ_VECTOR: Final = 0x20
+TIMER_IRQ: Final = 0
+RUN_IRQ: Final = 5  # the front end has put a program to run: see init.py
+SERIAL_IRQ: Final = 4
+
+_SIGNALS: Final = {
+    Vector.DE: SIGFPE, Vector.DB: SIGTRAP, Vector.BP: SIGTRAP, Vector.OF: SIGSEGV,
+    Vector.BR: SIGSEGV, Vector.UD: SIGILL, Vector.NM: SIGSEGV, Vector.TS: SIGSEGV,
+    Vector.NP: SIGBUS, Vector.SS: SIGBUS, Vector.GP: SIGSEGV, Vector.MF: SIGFPE,
+    Vector.AC: SIGBUS, Vector.XM: SIGFPE,
+}
+
+_NAMES: Final = {
+    Vector.DE: "divide error", Vector.UD: "invalid opcode", Vector.GP: "general protection fault",
+    Vector.BP: "int3", Vector.SS: "stack segment",
+}
+
+_CR2: Final = pcpu_hot.offsetof("cr2")
+_REGS: Final = pcpu_hot.offsetof("regs")
+_CS: Final = pt_regs.offsetof("cs")
+_ORIG_AX: Final = pt_regs.offsetof("orig_ax")
+
+
+def do_exception(k: Kernel, vector: int) -> None:
+    """Handle what the stub of ``vector`` has pushed.
+
+    Raises:
+        Sleep: the task has been killed.
+        KernelPanic: it came from ring 0.
+    """
+    pcpu = k.data(pcpu_hot).pa
+    regs = k.u64[(pcpu + _REGS) >> 3] & 0x7FFF_FFFF
+    if vector >= FIRST_IRQ_VECTOR:
+        do_IRQ(k, vector - FIRST_IRQ_VECTOR)
+        return
+    if not k.u64[(regs + _CS) >> 3] & 3:
+        _die(k, pt_regs(k, regs), vector)
+    task = k.current()
+    if vector == Vector.PF:
+        _page_fault(task, pt_regs(k, regs), k.u64[(pcpu + _CR2) >> 3],
+                    k.u64[(regs + _ORIG_AX) >> 3])
+    else:
+        _trap(task, pt_regs(k, regs), vector)
+
+
+def _page_fault(task: task_struct, regs: pt_regs, va: int, error_code: int) -> None:
+    try:
+        handle_mm_fault(task, va, error_code)
+    except (SegmentationFault, BusError) as fault:
+        signal = SIGBUS if isinstance(fault, BusError) else SIGSEGV
+        _show_signal(task, regs, f"segfault at {va:x}" if signal == SIGSEGV else
+                     f"bus error at {va:x}", error_code)
+        _force_sig(task, signal, Vector.PF, error_code, va)
+    except OutOfFrames:
+        printk(task.k, KERN_ERR, f"Out of memory: Killed process {task.pid} ({_comm(task)})")
+        do_exit(task, SIGKILL)
+
+
+def _trap(task: task_struct, regs: pt_regs, vector: int) -> None:
+    error_code = regs.orig_ax if vector in (Vector.TS, Vector.NP, Vector.SS, Vector.GP) else 0
+    signal = _SIGNALS.get(Vector(vector))
+    if signal is None:
+        raise KernelPanic(f"exception {vector} from ring 3 at {regs.ip:#x}")
+    _show_signal(task, regs, f"trap {_NAMES.get(Vector(vector), Vector(vector).name)}", error_code)
+    _force_sig(task, signal, vector, error_code, None)
+
+
+def _force_sig(task: task_struct, signal: int, vector: int, error_code: int,
+               va: int | None) -> None:
+    """Send a signal that cannot be ignored; handlers come with signal delivery."""
+    task.thread.trap_nr, task.thread.error_code = vector, error_code
+    if va is not None:
+        task.thread.cr2 = va
+    do_exit(task, signal)
+
+
+def force_fatal_sig(task: task_struct, signal: int) -> None:
+    """Kill the current task by ``signal``."""
+    do_exit(task, signal)
+
+
+def _comm(task: task_struct) -> str:
+    return task.comm.decode("utf-8", "replace")
+
+
+def _show_signal(task: task_struct, regs: pt_regs, what: str, error_code: int) -> None:
+    """Log an unhandled fault.  See Linux show_signal_msg()."""
+    printk(task.k, KERN_INFO, f"{_comm(task)}[{task.pid}]: {what} ip {regs.ip:x} sp {regs.sp:x} "
+                              f"error {error_code:x}")
+
+
+def _die(k: Kernel, regs: pt_regs, vector: int) -> None:
+    """An exception in ring 0."""
+    name = Vector(vector).name if vector in Vector._value2member_map_ else str(vector)
+    cr2 = f", cr2 {k.data(pcpu_hot).cr2:#x}" if vector == Vector.PF else ""
+    raise KernelPanic(f"Oops: #{name} in ring 0 at {regs.ip:#x}, error code "
+                      f"{regs.orig_ax:#x}{cr2}")
+
+
+# Interrupts
+
+IRQ_HANDLERS: Final[dict[int, Callable[[Kernel], None]]] = {}
+
+PIC_MASTER: Final = 0x20
+PIC_SLAVE: Final = 0xA0
+OCW2_EOI: Final = 0x20
+
+
+def init_8259A(k: Kernel) -> None:
+    """Set the interrupt controllers up for vectors 0x20 to 0x2F.  See Linux i8259.c."""
+    out = k.machine.write
+    for base, vector, wiring in ((PIC_MASTER, FIRST_IRQ_VECTOR, 4),
+                                 (PIC_SLAVE, FIRST_IRQ_VECTOR + 8, 2)):
+        out(base, 1, 0x11)  # ICW1: edge, cascade, ICW4 follows
+        out(base + 1, 1, vector)  # ICW2
+        out(base + 1, 1, wiring)  # ICW3: the slave is on IRQ 2
+        out(base + 1, 1, 0x01)  # ICW4: 8086
+    mask = 0xFFFF & ~(1 << TIMER_IRQ | 1 << SERIAL_IRQ | 1 << RUN_IRQ | 1 << 2)
+    out(PIC_MASTER + 1, 1, mask & 0xFF)
+    out(PIC_SLAVE + 1, 1, mask >> 8)
+
+
+def do_IRQ(k: Kernel, irq: int) -> None:
+    """Serve one interrupt."""
+    out = k.machine.write
+    if irq >= 8:
+        out(PIC_SLAVE, 1, OCW2_EOI)
+    out(PIC_MASTER, 1, OCW2_EOI)
+    if irq == TIMER_IRQ:
+        scheduler_tick(k)
+        hrtimer_interrupt(k)
+        return
+    handler = IRQ_HANDLERS.get(irq)
+    if handler is None:
+        printk(k, KERN_ERR, f"irq {irq}: nobody cared")
+        return
+    handler(k)

@@ -1,0 +1,1 @@
+"""Programs that run in ring 3, in assembly and C, and what builds them."""
