@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from emulator.arch.exceptions import Vector
 from emulator.machine import Machine
 from guest_kernel.errors import Errno, KernelPanic, Sleep, SyscallError
 from guest_kernel.init import start_kernel
@@ -24,24 +25,35 @@ from guest_kernel.layout.sched import (
 )
 from guest_kernel.layout.stats import stats_data
 from guest_kernel.mm import madvise, mincore, mprotect, mremap, msync
+from guest_kernel.mm.fault import PageFaultFailed
+from guest_kernel.mm.memory import handle_mm_fault
 from guest_kernel.mm.page_alloc import OutOfFrames
 from guest_kernel.printk import KERN_EMERG, KERN_INFO, printk
-from guest_kernel.process import kthread
+from guest_kernel.process import arch_prctl, ids, kthread, random, sys
 from guest_kernel.process.exit import finish_task_switch
 from guest_kernel.sched.core import pick_next_task
 from guest_kernel.sched.wait import finish_wait
+from guest_kernel.signal import sigaction
 from guest_kernel.signal.numbers import SIGSEGV
 from guest_kernel.syscall_table import find_table, parse
 from guest_kernel.syscalls import DEFINITIONS, Adapter
+from guest_kernel.time import clocks, nanosleep
 from guest_kernel.traps import do_exception, force_fatal_sig
 
 # Imported for the handlers that they define.
-HANDLERS: Final = (madvise, mincore, mprotect, mremap, msync)
+HANDLERS: Final = (arch_prctl, clocks, ids, madvise, mincore, mprotect, mremap, msync, nanosleep,
+                   random, sigaction, sys)
 
 _M64: Final = (1 << 64) - 1
+_SYSCALL: Final = int(HostCall.SYSCALL)
+_EXCEPTION: Final = int(HostCall.EXCEPTION)
+_PAGE_FAULT: Final = int(HostCall.EXCEPTION | Vector.PF << 8)
 _TOP_OF_STACK: Final = pcpu_hot.offsetof("top_of_stack")
 _AX: Final = pt_regs.offsetof("ax") >> 3
 _ORIG_AX: Final = pt_regs.offsetof("orig_ax") >> 3
+_ORIG_AX_BYTES: Final = pt_regs.offsetof("orig_ax")
+_CS: Final = pt_regs.offsetof("cs")
+_PT_REGS_SIZE: Final = pt_regs.size
 _RESTART_FN: Final = task_struct.offsetof("restart_block.fn")
 _COUNTS: Final = stats_data.offsetof("syscalls")
 
@@ -92,6 +104,9 @@ class HostCalls:
         self.tracer: Tracer | None = None
         self._table = bind()
         self._top_index = (symbols["pcpu_hot"] + _TOP_OF_STACK & PHYSICAL_MASK) >> 3
+        pcpu = symbols["pcpu_hot"] & PHYSICAL_MASK
+        self._regs_index = (pcpu + pcpu_hot.offsetof("regs")) >> 3
+        self._cr2_index = (pcpu + pcpu_hot.offsetof("cr2")) >> 3
         self._counts = k.data(stats_data).pa + _COUNTS >> 3
         self._calls: dict[int, Callable[[], None]] = {
             HostCall.START_KERNEL: lambda: start_kernel(k),
@@ -107,9 +122,11 @@ class HostCalls:
     def call(self, value: int) -> None:
         """Serve one host call; an exception that nobody meant is an oops."""
         try:
-            if value == HostCall.SYSCALL:
+            if value == _SYSCALL:
                 self._syscall()
-            elif value & 0xFF == HostCall.EXCEPTION:
+            elif value == _PAGE_FAULT:
+                self._page_fault()
+            elif value & 0xFF == _EXCEPTION:
                 self._exception(value >> 8)
             else:
                 self._calls[value]()
@@ -132,6 +149,19 @@ class HostCalls:
         except Sleep:
             self.k.ask(WORK_SCHEDULE)
 
+    def _page_fault(self) -> None:
+        """The commonest exception, handled here if it is a user's and can be: see traps.py."""
+        k = self.k
+        u64 = k.u64
+        regs = u64[self._regs_index] & PHYSICAL_MASK
+        if u64[(regs + _CS) >> 3] & 3:
+            try:
+                handle_mm_fault(k.current(), u64[self._cr2_index], u64[(regs + _ORIG_AX_BYTES) >> 3])
+                return
+            except (PageFaultFailed, OutOfFrames):
+                pass  # is tried again below, where it becomes a signal
+        self._exception(Vector.PF)
+
     def _exception(self, vector: int) -> None:
         try:
             do_exception(self.k, vector)
@@ -141,8 +171,8 @@ class HostCalls:
     def _syscall(self) -> None:
         k = self.k
         u64 = k.u64
-        regs = ((u64[self._top_index] & PHYSICAL_MASK) - pt_regs.size) >> 3
-        nr = u64[regs + _ORIG_AX]
+        regs = ((u64[self._top_index] & PHYSICAL_MASK) - _PT_REGS_SIZE) >> 3
+        nr = u64[regs + _ORIG_AX] & 0xFFFF_FFFF
         current = k.current()
         restart = (current.pa + _RESTART_FN) >> 3
         slept = u64[restart]

@@ -21,7 +21,7 @@ entry_SYSCALL_64:
     push MINUS_ENOSYS          ; pt_regs.ax
     PUSH_LOW_REGS
     mov rdi, rsp
-    mov rdx, rax
+    mov edx, eax               ; the number is an int: only its low half counts
     mov rax, gs:[PCPU_CURRENT_TASK]
     cmp qword ptr [rax + TASK_SYSCALL_WORK], 0
     jne syscall_traced

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
-from guest_kernel.errors import BUG, BUG_ON
+from guest_kernel.errors import BUG
 from guest_kernel.fs.inode import iput
 from guest_kernel.layout.declare import PAGE_OFFSET, PHYSICAL_MASK
 from guest_kernel.layout.fs import (
@@ -105,14 +105,6 @@ def dentry_name(d: dentry) -> bytes:
     return bytes(k.u8[at : at + k.u32[(pa + _NAME_LEN) >> 2]])
 
 
-def _set_name(d: dentry, name: bytes) -> None:
-    k, size = d.k, len(name)
-    at = d.pa + _D_INAME if size < DNAME_INLINE_LEN else kmalloc(k, size + 1)
-    k.u8[at : at + size + 1] = name + b"\0"
-    k.u64[(d.pa + _NAME) >> 3] = at + PAGE_OFFSET
-    k.u32[(d.pa + _NAME_LEN) >> 2] = size
-
-
 def _free_name(d: dentry) -> None:
     at = d.d_name.name & PHYSICAL_MASK
     if at != d.pa + _D_INAME:
@@ -156,9 +148,18 @@ def d_alloc(parent: dentry, name: bytes) -> dentry:
 
 
 def _d_alloc(sb: super_block, name: bytes) -> dentry:
-    k = sb.k
-    d = kzalloc(k, dentry)
-    _set_name(d, name)
+    k, size = sb.k, len(name)
+    external = kmalloc(k, size + 1) if size >= DNAME_INLINE_LEN else 0
+    try:
+        d = kzalloc(k, dentry)
+    except BaseException:
+        if external:
+            kfree_pa(k, external)
+        raise
+    at = external or d.pa + _D_INAME
+    k.u8[at : at + size + 1] = name + b"\0"
+    k.u64[(d.pa + _NAME) >> 3] = at + PAGE_OFFSET
+    k.u32[(d.pa + _NAME_LEN) >> 2] = size
     d.d_lockref.count = 1
     d.d_parent = d
     d.d_sb = sb
@@ -180,7 +181,8 @@ def d_make_root(root: inode) -> dentry:
 
 def d_instantiate(d: dentry, node: inode) -> None:
     """Make a negative dentry name ``node``; takes over the caller's reference to it."""
-    BUG_ON(d.d_inode is not None, f"{d!r} has an inode already")
+    if d.d_inode is not None:
+        BUG(f"{d!r} has an inode already")
     d.d_inode = node
     kind = _TYPE_OF_FORMAT.get(node.i_mode & S_IFMT, DCACHE_SPECIAL_TYPE)
     d.d_flags = d.d_flags & ~DCACHE_ENTRY_TYPE | kind

@@ -11,6 +11,7 @@ See: Linux fs/file.c, fs/fcntl.c; dup(2), fcntl(2).
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from guest_kernel.errors import BUG, Errno, SyscallError
@@ -98,11 +99,15 @@ def _alloc_fdtable(k: Kernel, nr: int) -> fdtable:
     size = max(2 * NR_OPEN_DEFAULT, 1 << nr.bit_length())
     if size * 8 > KMALLOC_MAX_SIZE:
         raise SyscallError(Errno.ENOMEM)
-    fd = kmalloc(k, size * 8)
-    bits = kmalloc(k, size // 4)
+    with ExitStack() as undo:
+        fd = kmalloc(k, size * 8)
+        undo.callback(kfree_pa, k, fd)
+        bits = kmalloc(k, size // 4)
+        undo.callback(kfree_pa, k, bits)
+        table = kzalloc(k, fdtable)
+        undo.pop_all()
     k.u8[fd : fd + size * 8] = bytes(size * 8)
     k.u8[bits : bits + size // 4] = bytes(size // 4)
-    table = kzalloc(k, fdtable)
     table.max_fds = size
     table.fd = fd + PAGE_OFFSET
     table.open_fds = bits + PAGE_OFFSET

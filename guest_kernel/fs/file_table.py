@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from guest_kernel.errors import Errno, SyscallError
+from guest_kernel.fs.dcache import d_backing_inode
 from guest_kernel.fs.fcntl import (
     O_ACCMODE,
     O_CREAT,
@@ -35,6 +36,7 @@ from guest_kernel.layout.fs import (
     Ops,
     file,
     fs_data,
+    inode,
 )
 from guest_kernel.mm.filemap import fput, get_file, register_release_file
 from guest_kernel.mm.slab import kfree, kzalloc
@@ -73,22 +75,21 @@ def vfs_open(place: Place, f: file, current: Any) -> None:
         SyscallError: ETXTBSY: for writing, and it is being run.  EINVAL: O_DIRECT is not possible.
             What the file's own open says.  ``f`` is not open then.
     """
-    node = place.dentry.d_inode
-    if node is None:
-        raise SyscallError(Errno.ENOENT)
+    node = d_backing_inode(place.dentry)
     path_get(place)
     store_path(f.f_path, place)
     f.f_inode = node
     f.f_mapping = node.i_mapping
-    if f.f_flags & O_PATH:
+    flags = f.f_flags
+    if flags & O_PATH:
         f.f_mode = FMODE_PATH | FMODE_OPENED
         f.f_op = Ops.EMPTY_FOPS
         return
     try:
-        _count_user(f)
-        f.f_op = node.i_fop
+        _count_user(f, node)
+        f.f_op = fops = node.i_fop
         f.f_mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE
-        file_operations(f.f_op).open(node, f)
+        file_operations(fops).open(node, f)
     except BaseException:
         _uncount_user(f)
         path_put(place)
@@ -103,8 +104,8 @@ def vfs_open(place: Place, f: file, current: Any) -> None:
     if "llseek" not in provides:
         mode &= ~FMODE_LSEEK
     f.f_mode = mode
-    f.f_flags &= ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC)
-    if f.f_flags & O_DIRECT and not mode & FMODE_CAN_ODIRECT:
+    f.f_flags = flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC)
+    if flags & O_DIRECT and not mode & FMODE_CAN_ODIRECT:
         _close(f)
         raise SyscallError(Errno.EINVAL)
 
@@ -120,9 +121,9 @@ def dentry_open(place: Place, flags: int, current: Any) -> file:
     return f
 
 
-def _count_user(f: file) -> None:
+def _count_user(f: file, node: inode) -> None:
     """Count an open file in its inode as a reader or a writer."""
-    node, mode = f.f_inode, f.f_mode
+    mode = f.f_mode
     if mode & (FMODE_READ | FMODE_WRITE) == FMODE_READ:
         node.i_readcount += 1
     elif mode & FMODE_WRITE and not special_file(node.i_mode):
@@ -131,22 +132,21 @@ def _count_user(f: file) -> None:
 
 
 def _uncount_user(f: file) -> None:
-    node, mode = f.f_inode, f.f_mode
+    mode = f.f_mode
     if mode & (FMODE_READ | FMODE_WRITE) == FMODE_READ:
-        node.i_readcount -= 1
+        f.f_inode.i_readcount -= 1
     elif mode & FMODE_WRITER:
-        put_write_access(node)
+        put_write_access(f.f_inode)
         f.f_mode = mode & ~FMODE_WRITER
 
 
 def _close(f: file) -> None:
     """Undo ``vfs_open``."""
-    place = load_path(f.f_path)
     if not f.f_mode & FMODE_PATH:
         file_operations(f.f_op).release(f.f_inode, f)
         _uncount_user(f)
     f.f_mode &= ~FMODE_OPENED
-    path_put(place)
+    path_put(load_path(f.f_path))
 
 
 def _fput_final(f: file) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from guest_kernel.errors import BUG, Errno, SyscallError
+from guest_kernel.fs.fcntl import O_NOATIME
 from guest_kernel.fs.operations import super_operations
 from guest_kernel.layout.declare import PHYSICAL_MASK
 from guest_kernel.layout.fs import (
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     from guest_kernel.layout.sched import task_struct
 
 NSEC_PER_SEC: Final = 1_000_000_000
-_ONE_DAY: Final = 24 * 60 * 60  # seconds
+_ONE_DAY: Final = 24 * 60 * 60 * NSEC_PER_SEC
 
 _I_MODE: Final = inode.offsetof("i_mode")
 _I_FLAGS: Final = inode.offsetof("i_flags")
@@ -66,6 +67,7 @@ _ATIME_NSEC: Final = inode.offsetof("i_atime_nsec")
 _MTIME_NSEC: Final = inode.offsetof("i_mtime_nsec")
 _CTIME_NSEC: Final = inode.offsetof("i_ctime_nsec")
 _F_INODE: Final = file.offsetof("f_inode")
+_F_FLAGS: Final = file.offsetof("f_flags")
 _F_MNT: Final = file.offsetof("f_path.mnt")
 _MNT_FLAGS: Final = vfsmount.offsetof("mnt_flags")
 
@@ -341,33 +343,38 @@ def touch_atime(mnt: vfsmount, node: inode) -> None:
     With MNT_RELATIME, the default, only if it is not younger than the last change, or is a day
     old.
     """
-    k, pa = node.k, node.pa
-    flags = mnt.mnt_flags
-    if flags & MNT_NOATIME or k.u32[(pa + _I_FLAGS) >> 2] & S_NOATIME:
-        return
-    if flags & MNT_NODIRATIME and S_ISDIR(k.u16[(pa + _I_MODE) >> 1]):
-        return
-    sec, nsec = divmod(ktime_get_real_ns(k), NSEC_PER_SEC)
-    if flags & MNT_RELATIME:
-        i64, u32 = k.i64, k.u32
-        atime = i64[(pa + _ATIME) >> 3], u32[(pa + _ATIME_NSEC) >> 2]
-        if (
-            (i64[(pa + _MTIME) >> 3], u32[(pa + _MTIME_NSEC) >> 2]) < atime
-            and (i64[(pa + _CTIME) >> 3], u32[(pa + _CTIME_NSEC) >> 2]) < atime
-            and sec - atime[0] < _ONE_DAY
-        ):
-            return
-    k.i64[(pa + _ATIME) >> 3] = sec
-    k.u32[(pa + _ATIME_NSEC) >> 2] = nsec
+    _touch_atime(node.k, mnt.mnt_flags, node.pa)
 
 
 def file_accessed(f: file) -> None:
-    """Set the time of the last access of an open file's inode."""
+    """Set the time of the last access of an open file's inode, unless it is O_NOATIME."""
     k, pa = f.k, f.pa
-    touch_atime(
-        vfsmount(k, k.u64[(pa + _F_MNT) >> 3] & PHYSICAL_MASK),
-        inode(k, k.u64[(pa + _F_INODE) >> 3] & PHYSICAL_MASK),
-    )
+    if k.u32[(pa + _F_FLAGS) >> 2] & O_NOATIME:
+        return
+    u64 = k.u64
+    mnt = u64[(pa + _F_MNT) >> 3] & PHYSICAL_MASK
+    _touch_atime(k, k.i32[(mnt + _MNT_FLAGS) >> 2], u64[(pa + _F_INODE) >> 3] & PHYSICAL_MASK)
+
+
+def _touch_atime(k: Kernel, mnt_flags: int, node: int) -> None:
+    """Do as ``touch_atime`` for the inode at physical address ``node``."""
+    i64, u32 = k.i64, k.u32
+    if mnt_flags & (MNT_NOATIME | MNT_NODIRATIME) and (
+        mnt_flags & MNT_NOATIME or S_ISDIR(k.u16[(node + _I_MODE) >> 1])
+    ):
+        return
+    if u32[(node + _I_FLAGS) >> 2] & S_NOATIME:
+        return
+    now = ktime_get_real_ns(k)
+    if mnt_flags & MNT_RELATIME:
+        atime = i64[(node + _ATIME) >> 3] * NSEC_PER_SEC + u32[(node + _ATIME_NSEC) >> 2]
+        if (
+            i64[(node + _MTIME) >> 3] * NSEC_PER_SEC + u32[(node + _MTIME_NSEC) >> 2] < atime
+            and i64[(node + _CTIME) >> 3] * NSEC_PER_SEC + u32[(node + _CTIME_NSEC) >> 2] < atime
+            and now - atime < _ONE_DAY
+        ):
+            return
+    i64[(node + _ATIME) >> 3], u32[(node + _ATIME_NSEC) >> 2] = divmod(now, NSEC_PER_SEC)
 
 
 def file_remove_privs(node: inode, task: task_struct) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from guest_kernel.errors import BUG_ON, Errno, SyscallError
+from guest_kernel.errors import BUG, Errno, SyscallError
 from guest_kernel.fs.dcache import dget, dput
 from guest_kernel.fs.super import get_tree_nodev
 from guest_kernel.layout.declare import PHYSICAL_MASK
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 _MNT_COUNT: int = mount.offsetof("mnt_count") - mount.offsetof("mnt")
 
 
+_D_COUNT: int = dentry.offsetof("d_lockref.count")
 _MNT_OFFSET: int = mount.offsetof("mnt")
 
 
@@ -58,8 +59,10 @@ class Place(NamedTuple):
 
 def path_get(place: Place) -> Place:
     """Take a reference to a mount and a dentry."""
-    mntget(place.mnt)
-    dget(place.dentry)
+    mnt, d = place
+    i32 = mnt.k.i32
+    i32[(mnt.pa + _MNT_COUNT) >> 2] += 1
+    i32[(d.pa + _D_COUNT) >> 2] += 1
     return place
 
 
@@ -93,7 +96,8 @@ def mntput(mnt: vfsmount) -> None:
     """Drop a reference to a mount.  The mount tree holds one, so none is the last."""
     i32, at = mnt.k.i32, (mnt.pa + _MNT_COUNT) >> 2
     i32[at] -= 1
-    BUG_ON(i32[at] <= 0, f"mount {mnt!r}: reference count is {i32[at]}")
+    if i32[at] <= 0:
+        BUG(f"mount {mnt!r}: reference count is {i32[at]}")
 
 
 def mnt_init(k: Kernel, kind: Ops = Ops.ROOTFS_TYPE) -> mount:

@@ -19,19 +19,25 @@ See: Linux Documentation/filesystems/vfs.rst; include/linux/fs.h.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar, Final, Protocol, TypeVar
 
 from guest_kernel.errors import BUG, Errno, SyscallError
 from guest_kernel.layout.fs import Ops, dentry, file, inode, super_block
 from guest_kernel.mm.iov_iter import iov_iter, kiocb
-from guest_kernel.sched.wait import poll_table
+from guest_kernel.sched.wait import poll_table as poll_table  # also for drivers
 
 # What a file without a poll operation answers: EPOLLIN | EPOLLOUT | EPOLLRDNORM | EPOLLWRNORM.
 DEFAULT_POLLMASK: Final = 0x0145
 
 T = TypeVar("T", bound="Operations")
 
-_TABLES: Final[dict[int, Operations]] = {}
+
+class _Tables(dict[int, T]):
+    """The tables of one kind, by number; a number without one is a kernel bug."""
+
+    def __missing__(self, number: int) -> T:
+        BUG(f"{number} is not the number of a table of operations of this kind")
 
 
 class Operations:
@@ -45,28 +51,23 @@ class Operations:
     ops: ClassVar[Ops]
     provides: ClassVar[frozenset[str]] = frozenset()
     kind: ClassVar[type[Operations]]
+    tables: ClassVar[_Tables[Any]]  # of this kind
 
     def __init_subclass__(cls, *, ops: Ops | None = None) -> None:
         """Register an instance under ``ops``; without a number, the class only shares code."""
         if Operations in cls.__bases__:
             cls.kind = cls
+            cls.tables = _Tables()
             return
         cls.provides = cls.provides | {
             name for name in vars(cls) if not name.startswith("_") and hasattr(cls.kind, name)
         }
         if ops is None:
             return
-        if ops in _TABLES:
-            raise ValueError(f"{ops!r} is {type(_TABLES[ops]).__name__} already")
+        if ops in cls.tables:
+            raise ValueError(f"{ops!r} is {type(cls.tables[ops]).__name__} already")
         cls.ops = ops
-        _TABLES[int(ops)] = cls()
-
-
-def _table(kind: type[T], number: int) -> T:
-    table = _TABLES.get(number)
-    if not isinstance(table, kind):
-        BUG(f"{number} is {table!r}, not one of {kind.__name__}")
-    return table
+        cls.tables[int(ops)] = cls()
 
 
 class dir_context(Protocol):
@@ -219,26 +220,9 @@ class FileSystemType(Operations):
         raise NotImplementedError
 
 
-def file_operations(number: int) -> FileOperations:
-    """Return the table that ``f_op`` or ``i_fop`` names."""
-    return _table(FileOperations, number)
-
-
-def inode_operations(number: int) -> InodeOperations:
-    """Return the table that ``i_op`` names."""
-    return _table(InodeOperations, number)
-
-
-def super_operations(number: int) -> SuperOperations:
-    """Return the table that ``s_op`` names."""
-    return _table(SuperOperations, number)
-
-
-def dentry_operations(number: int) -> DentryOperations:
-    """Return the table that ``d_op`` names."""
-    return _table(DentryOperations, number)
-
-
-def file_system_type(number: int) -> FileSystemType:
-    """Return the table that ``s_type`` names."""
-    return _table(FileSystemType, number)
+# From the number in i_fop or f_op, i_op, s_op, d_op, s_type to the table.
+file_operations: Final[Callable[[int], FileOperations]] = FileOperations.tables.__getitem__
+inode_operations: Final[Callable[[int], InodeOperations]] = InodeOperations.tables.__getitem__
+super_operations: Final[Callable[[int], SuperOperations]] = SuperOperations.tables.__getitem__
+dentry_operations: Final[Callable[[int], DentryOperations]] = DentryOperations.tables.__getitem__
+file_system_type: Final[Callable[[int], FileSystemType]] = FileSystemType.tables.__getitem__

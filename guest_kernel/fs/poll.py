@@ -16,8 +16,7 @@ from guest_kernel.errors import Errno, SyscallError
 from guest_kernel.fs.file import fget, task_rlimit
 from guest_kernel.fs.operations import file_operations
 from guest_kernel.layout.fs import file
-from guest_kernel.layout.ptrace import pt_regs
-from guest_kernel.layout.sched import RLIMIT_NOFILE, TIF_SIGPENDING, pcpu_hot
+from guest_kernel.layout.sched import RLIMIT_NOFILE, TIF_SIGPENDING
 from guest_kernel.mm.uaccess import copy_from_user, copy_to_user
 from guest_kernel.sched.wait import NEVER, poll_schedule_timeout, poll_table
 from guest_kernel.syscalls import SYSCALL_DEFINE, Int, UInt, UserPtr
@@ -67,11 +66,11 @@ def _do_poll(
 
 def _deadline(current: task_struct, timeout_msecs: int) -> int:
     """Return when a poll ends that waits: monotonic ns, from the first try on the same."""
-    k, block = current.k, current.restart_block
-    if not block.fn:
-        block.fn = pt_regs.at(k, k.data(pcpu_hot).regs).orig_ax + 1
+    block = current.restart_block
+    if not block.fn:  # the first try: the dispatcher sets it when the task sleeps
         block.expires = (
-            NEVER if timeout_msecs < 0 else ktime_get(k) + timeout_msecs * _NSEC_PER_MSEC
+            NEVER if timeout_msecs < 0
+            else ktime_get(current.k) + timeout_msecs * _NSEC_PER_MSEC
         )
     return block.expires
 
@@ -93,12 +92,10 @@ def sys_poll(current: task_struct, ufds: UserPtr, nfds: UInt, timeout_msecs: Int
     if not any(revents) and timeout_msecs:
         expires = _deadline(current, timeout_msecs)
         if current.thread_info.flags & TIF_SIGPENDING:
-            current.restart_block.fn = 0
             raise SyscallError(Errno.EINTR)
         if ktime_get(k) < expires:
             _do_poll(current, fds, poll_table(current))
             poll_schedule_timeout(current, expires)
-    current.restart_block.fn = 0
     if fds:
         copy_to_user(k, ufds, b"".join(
             POLLFD.pack(fd, events, happened)

@@ -1,8 +1,8 @@
 """ramfs: files that are nothing but dentries and page cache.  The root file system is one.
 
 Each name's dentry is referenced for as long as the name exists, so the dentry cache is the
-directory, and ``lookup`` finds nothing.  Each entry of a directory has a position that never
-changes or comes again (Linux's "stable directory offsets", as tmpfs has them), so that a program
+directory, and ``lookup`` finds nothing.  Each entry of a directory has a position that does not
+change (Linux's "stable directory offsets", as tmpfs has them), so that a program
 can remove entries while it reads them.
 
 Limits:
@@ -65,7 +65,7 @@ from guest_kernel.layout.fs import (
     offset_ctx,
     super_block,
 )
-from guest_kernel.lib.xarray import xa_destroy, xa_erase, xa_for_each, xa_store
+from guest_kernel.lib.xarray import xa_destroy, xa_empty, xa_erase, xa_for_each, xa_store
 from guest_kernel.mm.filemap import generic_file_read_iter, truncate_setsize
 from guest_kernel.mm.slab import kfree, kmalloc, kzalloc
 
@@ -75,6 +75,7 @@ if TYPE_CHECKING:
 
 RAMFS_MAGIC: Final = 0x858458F6
 RAMFS_DEFAULT_MODE: Final = 0o755
+_NRPAGES: Final = inode.offsetof("i_data.nrpages")
 DIR_OFFSET_MIN: Final = 2  # 0 is ".", 1 is ".."
 
 
@@ -100,7 +101,11 @@ def ramfs_get_inode(
         node.i_op = Ops.RAMFS_DIR_IOPS
         node.i_fop = Ops.SIMPLE_DIR_FOPS
         node.i_nlink = 2  # its name, and "."
-        ctx = kzalloc(sb.k, offset_ctx)
+        try:
+            ctx = kzalloc(sb.k, offset_ctx)
+        except BaseException:
+            iput(node)
+            raise
         ctx.next_offset = DIR_OFFSET_MIN
         node.i_private = ctx.va
     elif kind == S_IFLNK:
@@ -118,7 +123,8 @@ def _offset_ctx(directory: inode) -> offset_ctx:
 def _add_name(directory: inode, new: dentry, node: inode) -> None:
     """Make a name visible.  The directory's reference to the dentry is taken here."""
     ctx = _offset_ctx(directory)
-    offset = ctx.next_offset
+    # In an empty directory positions begin anew: that keeps the array small.
+    offset = DIR_OFFSET_MIN if xa_empty(ctx.mt) else ctx.next_offset
     xa_store(ctx.mt, offset, new.va)
     ctx.next_offset = offset + 1
     new.d_fsdata = offset
@@ -143,7 +149,7 @@ class RamfsSuperOperations(SuperOperations, ops=Ops.RAMFS_SOPS):
     """ramfs_ops."""
 
     def evict_inode(self, node: inode) -> None:
-        if node.i_mode & S_IFMT == S_IFDIR:
+        if node.i_mode & S_IFMT == S_IFDIR and node.i_private:
             ctx = _offset_ctx(node)
             xa_destroy(ctx.mt)
             kfree(ctx)
@@ -234,7 +240,8 @@ class RamfsFileInodeOperations(InodeOperations, ops=Ops.RAMFS_FILE_IOPS):
         truncate_setsize(d_backing_inode(d), size)
 
     def getattr_blocks(self, node: inode) -> int:
-        return node.i_data.nrpages * 8
+        nrpages: int = node.k.u64[(node.pa + _NRPAGES) >> 3]
+        return nrpages * 8
 
 
 class SimpleSymlinkInodeOperations(InodeOperations, ops=Ops.SIMPLE_SYMLINK_IOPS):

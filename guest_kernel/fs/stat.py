@@ -27,15 +27,17 @@ from guest_kernel.fs.namei import (
 )
 from guest_kernel.fs.namespace import Place, load_path, path_put, real_mount
 from guest_kernel.fs.operations import inode_operations
-from guest_kernel.layout.declare import PHYSICAL_MASK
+from guest_kernel.layout.declare import I64, PHYSICAL_MASK, U16, U32, U64
 from guest_kernel.layout.fs import (
     MINORBITS,
     MINORMASK,
     S_APPEND,
     S_IMMUTABLE,
+    Ref,
     file,
     inode,
     new_encode_dev,
+    super_block,
 )
 from guest_kernel.mm.uaccess import copy_from_user, copy_to_user
 from guest_kernel.syscalls import SYSCALL_DEFINE, Int, UInt, UserPtr
@@ -68,29 +70,42 @@ _ATTRIBUTES_MASK: Final = (
 )
 _STAT_FLAGS: Final = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE
 
+# Read in one go, in memory order.
+_STAT_FIELDS: Final = (
+    "i_mode", "i_uid", "i_gid", "i_op", "i_sb", "i_ino", "i_nlink", "i_rdev", "i_size",
+    "i_atime_sec", "i_mtime_sec", "i_ctime_sec", "i_atime_nsec", "i_mtime_nsec", "i_ctime_nsec",
+    "i_blkbits",
+)
+_S_DEV: Final = super_block.offsetof("s_dev")
 _F_INODE: Final = file.offsetof("f_inode")
+
+
+def _inode_format() -> struct.Struct:
+    """Return the format of the fields of an inode that stat() shows, from its declaration."""
+    codes = {U16: "H", U32: "I", U64: "Q", I64: "q", Ref: "Q"}
+    format_, at = "<", 0
+    for name in _STAT_FIELDS:
+        field = inode.fields[name]
+        format_ += f"{field.offset - at}x{codes[type(field)]}"
+        at = field.offset + field.size
+    return struct.Struct(format_)
+
+
+_INODE: Final = _inode_format()
 
 
 def cp_new_stat(node: inode) -> bytes:
     """Return an inode's ``struct stat``."""
+    k = node.k
+    (
+        mode, uid, gid, i_op, sb, ino, nlink, rdev, size, atime, mtime, ctime,
+        atime_nsec, mtime_nsec, ctime_nsec, blkbits,
+    ) = _INODE.unpack_from(k.u8, node.pa)
     return STAT.pack(
-        new_encode_dev(node.i_sb.s_dev),
-        node.i_ino,
-        node.i_nlink,
-        node.i_mode,
-        node.i_uid,
-        node.i_gid,
-        0,
-        new_encode_dev(node.i_rdev),
-        node.i_size,
-        1 << node.i_blkbits,
-        inode_operations(node.i_op).getattr_blocks(node),
-        node.i_atime_sec,
-        node.i_atime_nsec,
-        node.i_mtime_sec,
-        node.i_mtime_nsec,
-        node.i_ctime_sec,
-        node.i_ctime_nsec,
+        new_encode_dev(k.u32[((sb & PHYSICAL_MASK) + _S_DEV) >> 2]), ino, nlink,
+        mode, uid, gid, 0, new_encode_dev(rdev), size, 1 << blkbits,
+        inode_operations(i_op).getattr_blocks(node),
+        atime, atime_nsec, mtime, mtime_nsec, ctime, ctime_nsec,
     )
 
 
@@ -148,9 +163,9 @@ def _is_empty_path(current: task_struct, dfd: int, va: int) -> bool:
 def _stat_at(current: task_struct, dfd: int, va: int, flags: int, statbuf: int) -> int:
     if flags == AT_EMPTY_PATH and _is_empty_path(current, dfd, va):
         return _fstat(current, dfd, statbuf)
-    name = getname(current, va, LOOKUP_EMPTY if flags & AT_EMPTY_PATH else 0)
     if flags & ~_STAT_FLAGS:
         raise SyscallError(Errno.EINVAL)
+    name = getname(current, va, LOOKUP_EMPTY if flags & AT_EMPTY_PATH else 0)
     lookup_flags = 0 if flags & AT_SYMLINK_NOFOLLOW else LOOKUP_FOLLOW
     place = filename_lookup(current, dfd, name, lookup_flags | LOOKUP_EMPTY)
     try:
@@ -241,9 +256,9 @@ def sys_statx(
         data = cp_statx(load_path(fget_raw(current, dfd).f_path), mask)
         copy_to_user(current.k, buffer, data)
         return 0
-    name = getname(current, filename, LOOKUP_EMPTY if flags & AT_EMPTY_PATH else 0)
     if flags & ~_STAT_FLAGS:
         raise SyscallError(Errno.EINVAL)
+    name = getname(current, filename, LOOKUP_EMPTY if flags & AT_EMPTY_PATH else 0)
     lookup_flags = 0 if flags & AT_SYMLINK_NOFOLLOW else LOOKUP_FOLLOW
     place = filename_lookup(current, dfd, name, lookup_flags | LOOKUP_EMPTY)
     try:

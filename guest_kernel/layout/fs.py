@@ -289,7 +289,7 @@ class offset_ctx(Struct):
     """What gives a directory's entries stable positions.  See Linux fs/libfs.c."""
 
     mt = Embed(xarray, "by position: the dentry (Linux: a maple tree)")
-    next_offset = U64("position that the next entry gets; never used twice")
+    next_offset = U64("position that the next entry gets")
 
 
 class dentry(Struct):

@@ -341,6 +341,7 @@ class task_struct(Struct):
     rseq_len = U32("its size")
     rseq_sig = U32("the signature before abort handlers")
     timer_slack_ns = U64("PR_SET_TIMERSLACK")
+    no_new_privs = U32("1: PR_SET_NO_NEW_PRIVS; cannot be taken back")
     restart_block = Embed(restart_block, "state of a sleeping system call")
     wait_entries = Embed(list_head, "wait_queue_entry.task_list of the queues it sleeps on")
     sleep_timer = Embed(hrtimer, "wakes it from a sleep with a deadline")

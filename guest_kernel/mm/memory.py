@@ -123,6 +123,7 @@ from guest_kernel.mm.vma import (
     vm_stat_account,
 )
 
+# Callers of handle_mm_fault find its exceptions here.
 __all__ = ["BusError", "PageFaultFailed", "SegmentationFault"]
 
 # Bits of the error code.

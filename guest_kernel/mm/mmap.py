@@ -455,6 +455,30 @@ def vm_mmap(mm: mm_struct, f: file | None, va: int, size: int, prot: int, flags:
     return where
 
 
+def map_stack(mm: mm_struct, top: int, size: int, *, executable: bool = False) -> vm_area_struct:
+    """Map a new program's stack: ``size`` bytes below ``top``, growing down.
+
+    Raises:
+        SyscallError: ENOMEM: the range is taken, or RLIMIT_AS forbids it.
+        OutOfFrames.
+    """
+    k: Kernel = mm.k
+    nr_pages = size >> PAGE_SHIFT
+    vm_flags = VM_DATA_FLAGS | VM_GROWSDOWN | VM_ACCOUNT | mm.def_flags
+    vm_flags |= VM_EXEC if executable else 0
+    if not may_expand_vm(mm, vm_flags, nr_pages):
+        raise SyscallError(Errno.ENOMEM)
+    vma = vm_area_alloc(mm, top - size, top, vm_flags, top - size >> PAGE_SHIFT)
+    try:
+        insert_vm_struct(mm, vma)
+    except SyscallError:
+        vm_area_free(vma)
+        raise
+    vm_acct_memory(k, nr_pages)
+    vm_stat_account(mm, vm_flags, nr_pages)
+    return vma
+
+
 def install_special_mapping(mm: mm_struct, va: int, size: int, vm_flags: int,
                             pa: int) -> vm_area_struct:
     """Map frames that are never freed, such as the vDSO's, at user address ``va``.

@@ -140,9 +140,9 @@ def find_vma_intersection(mm: mm_struct, start: int, end: int) -> vm_area_struct
 
 def find_vma_prev(mm: mm_struct,
                   va: int) -> tuple[vm_area_struct | None, vm_area_struct | None]:
-    """Return the last VMA that begins at or before ``va``... and the first that ends after it.
+    """Return ``(prev, vma)``: :func:`find_vma`'s answer, and the VMA below it.
 
-    As Linux: ``(prev, vma)`` where ``vma`` is :func:`find_vma`'s answer and ``prev`` the one below.
+    If nothing ends after ``va``, ``prev`` is the last VMA.
     """
     vma = find_vma(mm, va)
     return (vma.vm_prev if vma is not None else last_vma(mm)), vma
@@ -371,7 +371,7 @@ def _file_mapping(vma: vm_area_struct) -> address_space | None:
 
 
 def insert_vm_struct(mm: mm_struct, vma: vm_area_struct) -> None:
-    """Link a VMA that the kernel made for a program: its stack.
+    """Link a VMA that the kernel made for a program.  Its pages are not accounted.
 
     Raises:
         SyscallError: ENOMEM: the range is taken, or too much is promised already.

@@ -53,6 +53,7 @@ PF_W: Final = 2
 PF_R: Final = 4
 
 EHDR_SIZE: Final = 64
+_IDENT: Final = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
 PHDR_SIZE: Final = 56
 ELF_MAX_PHDRS_SIZE: Final = 65536
 ELF_ET_DYN_BASE: Final = TASK_SIZE // 3 * 2 & PAGE_MASK  # where a static PIE goes
@@ -142,13 +143,19 @@ def parse(f: file, head: bytes) -> ElfHeader:
     Raises:
         SyscallError: ENOEXEC, it is no x86-64 ELF program.
     """
+    from elftools.common.exceptions import ELFParseError
     from elftools.common.utils import struct_parse
     from elftools.elf.enums import ENUM_E_MACHINE, ENUM_E_TYPE, ENUM_P_TYPE_BASE
 
     if len(head) < EHDR_SIZE or head[:4] != b"\x7fELF":
         raise _noexec()
     structs = _structs()
-    header = struct_parse(structs.Elf_Ehdr, io.BytesIO(head), 0)
+    # Linux looks at nothing of e_ident but the magic; pyelftools refuses classes it does not know.
+    stream: io.BytesIO = io.BytesIO(_IDENT + head[len(_IDENT) : EHDR_SIZE])
+    try:
+        header = struct_parse(structs.Elf_Ehdr, stream, 0)
+    except ELFParseError as error:
+        raise _noexec() from error
     kind = ENUM_E_TYPE.get(header["e_type"], header["e_type"])
     machine = ENUM_E_MACHINE.get(header["e_machine"], header["e_machine"])
     if kind not in (ET_EXEC, ET_DYN) or machine != EM_X86_64:

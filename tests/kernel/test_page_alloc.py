@@ -168,8 +168,12 @@ class PageAllocator(RuleBasedStateMachine):
             del self.held[pfn], self.references[pfn]
 
     @rule(target=blocks)
-    def alloc_page(self) -> int:
-        return self.took(alloc_page(self.k), 0)
+    def alloc_page(self) -> object:
+        if nr_free_pages(self.k):
+            return self.took(alloc_page(self.k), 0)
+        with pytest.raises(OutOfFrames, match=r"^no frame is free$"):
+            alloc_page(self.k)
+        return multiple()
 
     @rule(target=blocks, order=st.integers(0, MAX_PAGE_ORDER))
     def alloc_pages(self, order: int) -> object:

@@ -129,14 +129,20 @@ class Slabs(RuleBasedStateMachine):
         size, align = which
         pas = []
         for _ in range(n):
-            pa = kmem_cache_alloc(self.k, self.caches[size])
+            try:
+                pa = kmem_cache_alloc(self.k, self.caches[size])
+            except OutOfFrames:
+                break
             assert pa % max(align, 8) == 0
             pas.append(self.fill(pa, size))
         return multiple(*pas)
 
     @rule(target=objects, size=st.integers(1, 9000))
-    def kmalloc(self, size: int) -> int:
-        return self.fill(kmalloc(self.k, size), size)
+    def kmalloc(self, size: int) -> object:
+        try:
+            return self.fill(kmalloc(self.k, size), size)
+        except OutOfFrames:
+            return multiple()
 
     @rule(pas=st.lists(consumes(objects), max_size=60))
     def free_objects(self, pas: list[int]) -> None:

@@ -6,16 +6,20 @@ System calls go through the adapters that the dispatcher uses: arguments are wri
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import struct
 from types import SimpleNamespace
 from typing import Any
 
+from vfs_host import Out
+
 from emulator.arch.paging import PAGE_SIZE
 from emulator.memory import Ram
-from guest_kernel.errors import SyscallError
+from guest_kernel.errors import Errno, SyscallError
 from guest_kernel.fs import vfs
-from guest_kernel.fs.file import alloc_files_struct
+from guest_kernel.fs.dcache import d_backing_inode
+from guest_kernel.fs.file import alloc_files_struct, put_files_struct
 from guest_kernel.fs.fs_struct import alloc_fs_struct
+from guest_kernel.fs.namei import done_path_create, filename_create, vfs_symlink
 from guest_kernel.fs.namespace import root_place
 from guest_kernel.kernel import Kernel
 from guest_kernel.layout.declare import KERNEL_LOAD, PAGE_OFFSET, START_KERNEL_MAP, Struct
@@ -42,9 +46,9 @@ from guest_kernel.mm.slab import (
     kzalloc,
     shrink_slabs,
 )
+from guest_kernel.mm.uaccess import copy_from_user, copy_to_user
 from guest_kernel.syscall_table import find_table, parse
 from guest_kernel.syscalls import ARGUMENT_REGISTERS, DEFINITIONS
-from vfs_host import Out
 
 _ROWS = parse(find_table().read_text(encoding="ascii"))
 NUMBERS = {row.name: row.number for row in _ROWS}
@@ -116,6 +120,12 @@ class World:
         """Give the fault handler back."""
         fault._handle_mm_fault = self._saved_handler
 
+    def __enter__(self) -> World:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def _make_task(self) -> task_struct:
         k = self.k
         task = kzalloc(k, task_struct)
@@ -175,14 +185,10 @@ class World:
 
     def read(self, va: int, size: int) -> bytes:
         """Return bytes of user memory."""
-        from guest_kernel.mm.uaccess import copy_from_user
-
         return copy_from_user(self.k, va, size)
 
     def write(self, va: int, data: bytes) -> None:
         """Store bytes in user memory."""
-        from guest_kernel.mm.uaccess import copy_to_user
-
         copy_to_user(self.k, va, data)
 
     # ---- system calls
@@ -251,9 +257,6 @@ class World:
 
     def symlink(self, target: str, path: str) -> None:
         """Make a symbolic link (there is no symlink(2) yet)."""
-        from guest_kernel.fs.dcache import d_backing_inode
-        from guest_kernel.fs.namei import done_path_create, filename_create, vfs_symlink
-
         place, new = filename_create(self.task, AT_FDCWD, path.encode())
         try:
             vfs_symlink(d_backing_inode(place.dentry), new, target.encode(), self.task)
@@ -284,8 +287,6 @@ class World:
         return names
 
     def getdents(self, fd: int, size: int) -> list[SimpleNamespace] | int:
-        import struct
-
         va = self.alloc(size)
         n = self.call("getdents64", fd, va, size)
         if n < 0:
@@ -301,22 +302,49 @@ class World:
     # ---- accounts
 
     def usage(self) -> tuple[int, dict[str, int]]:
-        """Free frames, and the objects in use of each slab cache."""
+        """Free frames, and the objects in use of each slab cache but that of the caches."""
         objects = {
             cache.name.decode(): kmem_cache_usage(cache)[0] for cache in for_each_slab_cache(self.k)
         }
+        del objects["kmem_cache"]
         shrink_slabs(self.k)
         return nr_free_pages(self.k), {name: n for name, n in objects.items() if n}
+
+    def warm_up(self) -> None:
+        """Have every slab cache made that files need, so that ``usage`` can be compared."""
+        self.create("/" + "w" * 60, bytes(2 * PAGE_SIZE))
+        self.call("mkdir", "/warm", 0o700)
+        for fd in range(70):
+            self.call("dup2", self.open("/warm"), fd + 80)
+        for fd in range(160):
+            self.call("close", fd)
+        self.call("rmdir", "/warm")
+        self.call("unlink", "/" + "w" * 60)
+        files = self.task.files
+        self.task.files = alloc_files_struct(self.k)
+        put_files_struct(files)
+
+    def remove_all(self) -> None:
+        """Close all descriptors and remove all files."""
+        for fd in range(128):
+            self.call("close", fd)
+        self.call("chdir", "/")
+        self._remove_below("")
+
+    def _remove_below(self, path: str) -> None:
+        for name in self.listdir(path or "/"):
+            if name in (".", ".."):
+                continue
+            if self.call("unlink", f"{path}/{name}") == -Errno.EISDIR:
+                self._remove_below(f"{path}/{name}")
+                assert self.call("rmdir", f"{path}/{name}") == 0
 
 
 def unpack_stat(data: bytes) -> SimpleNamespace:
     """Return the fields of a ``struct stat`` as the ABI has them, declared here once more."""
-    import struct
-
-    names: Sequence[str] = (
-        "dev ino nlink mode uid gid _ rdev size blksize blocks "
-        "atime atime_ns mtime mtime_ns ctime ctime_ns"
-    ).split()
-    return SimpleNamespace(
-        **dict(zip(names, struct.unpack("<QQQIIIIQqqqqqqqqq24x", data), strict=True))
+    names = (
+        "dev", "ino", "nlink", "mode", "uid", "gid", "_", "rdev", "size", "blksize", "blocks",
+        "atime", "atime_ns", "mtime", "mtime_ns", "ctime", "ctime_ns",
     )
+    values = struct.unpack("<QQQIIIIQqqqqqqqqq24x", data)
+    return SimpleNamespace(**dict(zip(names, values, strict=True)))

@@ -1,0 +1,216 @@
+"""The command line: ``ringlet run``, ``ringlet syscalls``, ``ringlet demo``.
+
+Exit status of ``run``: the program's; 128 + N if signal N killed it; 124 on a timeout; and, as
+docker-run(1) has them, 125 if ringlet itself fails, 126 if the program cannot be executed, 127 if
+it is not there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from ringlet.session import Session
+
+OUR_ERROR = 125
+INTERRUPTED = 130
+BROKEN_PIPE = 141  # 128 + SIGPIPE
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    parser = _parser()
+    options = parser.parse_args(argv)
+    try:
+        status: int = options.command(options)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # Nobody reads any more; Python must not complain when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ringlet", description="An x86-64 machine in Python that boots a tiny real kernel.")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    run = commands.add_parser("run", help="boot the kernel and run a program on it",
+                              description="Boot the kernel and run a static Linux program on it.")
+    run.set_defaults(command=_run)
+    run.add_argument("--mem", type=_size, default=256 << 20, metavar="SIZE",
+                     help="RAM in bytes, or with a suffix K, M or G (default 256M)")
+    run.add_argument("--seed", type=_number, default=0, metavar="N",
+                     help="seed of the machine's random generator (default 0)")
+    run.add_argument("--env", action="append", default=[], metavar="NAME=VALUE", type=_variable,
+                     help="set a variable in the program's environment; may be repeated")
+    run.add_argument("--strace", nargs="?", const="", metavar="FILE",
+                     help="print each system call as strace(1) does, to FILE or standard error; "
+                          "give FILE with '='")
+    run.add_argument("--stats", nargs="?", const="text", choices=("text", "json"),
+                     help="print what the run has cost to standard error")
+    run.add_argument("--timeout", type=_seconds, metavar="S",
+                     help="give up after S seconds of virtual time, with status 124")
+    run.add_argument("--realtime", action="store_true",
+                     help="do not let virtual time run ahead of the host's")
+    run.add_argument("--dmesg", action="store_true",
+                     help="print the kernel log to standard error at the end")
+    run.add_argument("--microcode", choices=("native", "python"),
+                     help="which microcode the CPU uses (default: native where the host can)")
+    run.add_argument("program", metavar="PROGRAM", help="path of the program on the host")
+    run.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGS")
+
+    syscalls = commands.add_parser("syscalls", help="list the system calls and what is supported")
+    syscalls.set_defaults(command=_syscalls)
+
+    demo = commands.add_parser("demo", help="show the machine at work on a small program")
+    demo.set_defaults(command=_demo)
+    return parser
+
+
+def _size(text: str) -> int:
+    suffixes = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+    digits, factor = (text[:-1], suffixes[text[-1:].upper()]) if text[-1:].upper() in suffixes else (
+        text, 1)
+    try:
+        size = int(digits, 0) * factor
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 64M") from None
+    from guest_kernel.layout.declare import MAX_RAM
+
+    if not 0 < size <= MAX_RAM or size % 4096:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: the size must be a multiple of 4096 and at most 2G")
+    return size
+
+
+def _number(text: str) -> int:
+    try:
+        value = int(text, 0)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    if not 0 <= value < 1 << 64:
+        raise argparse.ArgumentTypeError(f"{text!r} is not between 0 and 2**64 - 1")
+    return value
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds") from None
+    if not 0 < value < 1e9:
+        raise argparse.ArgumentTypeError(f"{text!r}: give a positive number of seconds")
+    return value
+
+
+def _variable(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=VALUE")
+    return name, value
+
+
+def _fail(message: str, status: int) -> int:
+    print(f"ringlet: {message}", file=sys.stderr)
+    return status
+
+
+def _run(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    if not Path(options.program).exists():
+        return _fail(f"{options.program}: no such file", 127)
+    from emulator.boot import BootError
+    from emulator.cpu.binding import EngineError
+    from guest_kernel.errors import KernelPanic
+    from guest_kernel.mm.page_alloc import OutOfFrames
+    from ringlet.session import DEFAULT_ENV, ProgramError, Session, check_program
+
+    with ExitStack() as stack:
+        try:
+            check_program(Path(options.program))
+            trace = _trace_file(options.strace, stack)
+            tty = sys.stdin.isatty() and sys.stdout.isatty()
+            rows, columns = _window() if tty else (24, 80)
+            session = stack.enter_context(Session(
+                mem=options.mem, seed=options.seed, microcode=options.microcode, tty=tty,
+                rows=rows, columns=columns, realtime=options.realtime, output=_write))
+        except ProgramError as error:
+            return _fail(str(error), error.status)
+        except (BootError, EngineError, OutOfFrames, OSError) as error:
+            return _fail(str(error), OUR_ERROR)
+        try:
+            return _run_program(session, options, trace, DEFAULT_ENV | dict(options.env))
+        except ProgramError as error:
+            return _fail(str(error), error.status)
+        except OutOfFrames:
+            return _fail(f"{options.program}: does not fit in {options.mem >> 10} KiB of memory",
+                         OUR_ERROR)
+        except KernelPanic as panic:
+            print(session.dmesg, end="", file=sys.stderr)
+            return _fail(f"kernel panic: {panic}", OUR_ERROR)
+        finally:
+            if options.dmesg:
+                print(session.dmesg, end="", file=sys.stderr)
+
+
+def _run_program(session: Session, options: argparse.Namespace, trace: TextIO | None,
+                 env: dict[str, str]) -> int:
+    tracer = None
+    if trace is not None:
+        from ringlet.strace import Strace
+
+        tracer = Strace(session.kernel.k, trace)
+    result = session.run([options.program, *options.arguments], env=env,
+                         stdin=lambda n: os.read(0, n), timeout=options.timeout, tracer=tracer)
+    if options.stats:
+        text = result.statistics.as_json() + "\n" if options.stats == "json" else (
+            result.statistics.as_text())
+        print(text, end="", file=sys.stderr)
+    if options.timeout is not None and result.status == 124 and not result.signal:
+        print(f"ringlet: gave up after {options.timeout:g} s of virtual time", file=sys.stderr)
+    return result.status
+
+
+def _trace_file(name: str | None, stack: ExitStack) -> TextIO | None:
+    if name is None:
+        return None
+    return stack.enter_context(open(name, "w")) if name else sys.stderr
+
+
+def _write(data: bytes) -> None:
+    """Write all of the console's output to standard output."""
+    while data:
+        data = data[os.write(1, data) :]
+
+
+def _window() -> tuple[int, int]:
+    size = os.get_terminal_size()
+    return size.lines, size.columns
+
+
+def _syscalls(_options: argparse.Namespace) -> int:
+    from ringlet.support import table
+
+    for line in table():
+        print(line)
+    return 0
+
+
+def _demo(_options: argparse.Namespace) -> int:
+    from ringlet.demo import show
+
+    return show(sys.stdout)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

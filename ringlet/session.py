@@ -1,0 +1,205 @@
+"""One booted machine, and the programs that are run on it."""
+
+from __future__ import annotations
+
+import io
+import os
+import posixpath
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from emulator.cpu.control import Exit
+from emulator.cpu.cpu import MicrocodeKind
+from emulator.machine import DEFAULT_EPOCH, DEFAULT_MEM, Machine
+from guest_kernel import boot
+from guest_kernel.errors import Errno, KernelPanic
+from guest_kernel.fs.install import install_file
+from guest_kernel.hostcalls import HostCalls, Tracer
+from guest_kernel.init import pack_request, request_run
+from guest_kernel.layout.init import init_data
+from guest_kernel.printk import dmesg
+from ringlet import root
+from ringlet.console import Input
+from ringlet.stats import Statistics
+
+NSEC_PER_SEC: Final = 1_000_000_000
+TIMEOUT_STATUS: Final = 124  # as timeout(1)
+DEFAULT_ENV: Final = {"PATH": "/bin:/usr/bin", "HOME": "/root", "TERM": "dumb"}
+
+
+class ProgramError(Exception):
+    """The program could not be started.
+
+    Attributes:
+        status: 126, it cannot be executed, or 127, it was not found; as docker-run(1).
+    """
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a program ended.
+
+    Attributes:
+        status: its exit status, or 128 + N if signal N killed it, or 124 on a timeout.
+        output: what it wrote to the console, unless the session's ``output`` took it.
+        statistics: what the machine did meanwhile.
+        signal: the signal that killed it, or 0.
+    """
+
+    status: int
+    output: bytes
+    statistics: Statistics
+    signal: int = 0
+
+
+@dataclass
+class Session:
+    """A machine with the kernel booted.
+
+    Args:
+        mem: bytes of RAM.
+        seed: of the machine's random generator.
+        microcode: ``"native"``, ``"python"``, or None for the better one.
+        tty: a terminal is at the console's other end, of ``rows`` and ``columns``.
+        epoch: seconds since 1970 when the machine starts.
+        realtime: do not let virtual time run ahead of the host's.
+        output: gets what the console sends; by default it gathers in each :class:`Result`.
+
+    Raises:
+        BootError: too little memory.
+    """
+
+    mem: int = DEFAULT_MEM
+    seed: int = 0
+    microcode: MicrocodeKind | None = None
+    tty: bool = False
+    rows: int = 24
+    columns: int = 80
+    epoch: int = DEFAULT_EPOCH
+    realtime: bool = False
+    output: Callable[[bytes], None] | None = None
+    machine: Machine = field(init=False)
+    kernel: HostCalls = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.machine = Machine(self.mem, microcode=self.microcode, epoch=self.epoch,
+                               output=self.output)
+        options = f"seed={self.seed}"
+        if self.tty:
+            options += f" console=tty rows={self.rows} columns={self.columns}"
+        self.kernel = boot.start(self.machine, root.base(), options)
+
+    def close(self) -> None:
+        """Free the machine."""
+        self.machine.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def dmesg(self) -> str:
+        """The kernel log, as dmesg(1) prints it."""
+        return dmesg(self.kernel.k)
+
+    def install(self, path: str, data: bytes, mode: int = 0o755) -> None:
+        """Put a file into the guest, with the directories on its way.
+
+        Raises:
+            OSError: the guest's file system refuses it.
+        """
+        install_file(self.kernel.k, path.encode(), data, mode)
+
+    def run(self, argv: Sequence[str | bytes], *, env: Mapping[str, str] | None = None,
+            stdin: bytes | Callable[[int], bytes] = b"", timeout: float | None = None,
+            tracer: Tracer | None = None) -> Result:
+        """Run a program and wait for it.
+
+        Args:
+            argv: its arguments; the first is its path, on the host if such a file is there (it is
+                put into the guest under that name), else in the guest.
+            env: its environment, in place of a small default.
+            stdin: bytes for the console, or a function that returns the next ones.
+            timeout: virtual seconds after which it is given up, with the machine: nothing else
+                can be run then.
+            tracer: told of its system calls.
+
+        Raises:
+            ProgramError: it could not be started.
+            KernelPanic: the kernel has stopped.
+        """
+        path = self._bring(os.fspath(argv[0]) if not isinstance(argv[0], bytes)
+                           else os.fsdecode(argv[0]))
+        variables = [os.fsencode(f"{k}={v}") for k, v in (
+            DEFAULT_ENV if env is None else env).items()]
+        arguments = [a if isinstance(a, bytes) else os.fsencode(a) for a in argv]
+        before = Statistics.read(self.machine, self.kernel.k)
+        request_run(self.kernel.k, pack_request(os.fsencode(path), b"/", arguments, variables))
+        read = io.BytesIO(stdin).read if isinstance(stdin, bytes) else stdin
+        source = Input(self.machine, self.kernel.k, read, pace=self.realtime)
+        self.machine.idle, self.machine.tick = source.idle, source.tick
+        self.kernel.tracer = tracer
+        self.machine.console.clear()
+        limit = None if timeout is None else self.machine.clock + int(timeout * NSEC_PER_SEC)
+        reason = self.machine.run(limit)
+        return self._result(path, reason, before)
+
+    def _bring(self, name: str) -> str:
+        """Return the guest's path for ``name``; bring the host's file there if there is one."""
+        path = posixpath.normpath("/" + name.lstrip("/"))
+        host = Path(name)
+        if host.exists():
+            check_program(host)
+            self.install(path, host.read_bytes(), host.stat().st_mode & 0o777)
+        return path
+
+    def _result(self, path: str, reason: Exit, before: Statistics) -> Result:
+        k = self.kernel.k
+        statistics = Statistics.read(self.machine, k) - before
+        output = bytes(self.machine.console)
+        if reason is Exit.TIMER:
+            return Result(TIMEOUT_STATUS, output, statistics)
+        if reason is not Exit.DEBUG_EXIT:
+            raise KernelPanic(f"the machine stopped: {reason.name}; every task sleeps for ever"
+                              if reason is Exit.HALT else f"the machine stopped: {reason.name}")
+        errno = k.data(init_data).exec_errno
+        if errno:
+            raise ProgramError(f"{path}: {os.strerror(errno)}",
+                               127 if errno == Errno.ENOENT else 126)
+        status = self.machine.exit_status
+        signal = status & 0x7F
+        return Result(128 + signal if signal else status >> 8 & 0xFF, output, statistics, signal)
+
+
+def check_program(path: Path) -> None:
+    """Say in words why the kernel would refuse a host's file.
+
+    Raises:
+        ProgramError: it is no x86-64 ELF program.
+    """
+    if path.is_dir():
+        raise ProgramError(f"{path}: is a directory", 126)
+    try:
+        with path.open("rb") as file:
+            head = file.read(20)
+    except OSError as error:
+        raise ProgramError(f"{path}: {error.strerror}", 126) from error
+    if not os.access(path, os.X_OK):
+        raise ProgramError(f"{path}: is not executable", 126)
+    if head[:4] != b"\x7fELF" or len(head) < 20:
+        raise ProgramError(f"{path}: is not an ELF program", 126)
+    machine = int.from_bytes(head[18:20], "little" if head[5] == 1 else "big")
+    if head[4] != 2 or machine != 62:
+        names = {3: "i386", 8: "MIPS", 20: "PowerPC", 21: "PowerPC64", 40: "Arm", 62: "x86-64 (x32)",
+                 183: "AArch64", 243: "RISC-V"}
+        bits = {1: "32-bit", 2: "64-bit"}.get(head[4], "malformed")
+        raise ProgramError(f"{path}: is a {bits} {names.get(machine, f'machine {machine}')} program; "
+                           "only 64-bit x86-64 ones run", 126)
