@@ -5,7 +5,6 @@ See: Linux arch/x86/entry/common.c do_syscall_64(); asm/entry.asm.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -16,6 +15,7 @@ from guest_kernel.init import start_kernel
 from guest_kernel.kernel import Kernel
 from guest_kernel.layout.declare import PHYSICAL_MASK
 from guest_kernel.layout.hostcall import HostCall
+from guest_kernel.layout.printk import printk_data
 from guest_kernel.layout.ptrace import pt_regs
 from guest_kernel.layout.sched import (
     TIF_NEED_RESCHED,
@@ -28,13 +28,14 @@ from guest_kernel.mm import madvise, mincore, mprotect, mremap, msync
 from guest_kernel.mm.fault import PageFaultFailed
 from guest_kernel.mm.memory import handle_mm_fault
 from guest_kernel.mm.page_alloc import OutOfFrames
-from guest_kernel.printk import KERN_EMERG, KERN_INFO, printk
+from guest_kernel.oops import oops
+from guest_kernel.printk import KERN_INFO, printk
 from guest_kernel.process import arch_prctl, ids, kthread, random, sys
-from guest_kernel.process.exit import finish_task_switch
+from guest_kernel.process.exit import do_exit, finish_task_switch
 from guest_kernel.sched.core import pick_next_task
 from guest_kernel.sched.wait import finish_wait
 from guest_kernel.signal import sigaction
-from guest_kernel.signal.numbers import SIGSEGV
+from guest_kernel.signal.numbers import SIGKILL, SIGSEGV
 from guest_kernel.syscall_table import find_table, parse
 from guest_kernel.syscalls import DEFINITIONS, Adapter
 from guest_kernel.time import clocks, nanosleep
@@ -120,7 +121,11 @@ class HostCalls:
         machine.host_call = self.call
 
     def call(self, value: int) -> None:
-        """Serve one host call; an exception that nobody meant is an oops."""
+        """Serve one host call; an exception that nobody meant is an oops.
+
+        Raises:
+            KernelPanic: the kernel cannot go on.
+        """
         try:
             if value == _SYSCALL:
                 self._syscall()
@@ -130,17 +135,20 @@ class HostCalls:
                 self._exception(value >> 8)
             else:
                 self._calls[value]()
-        except KernelPanic as panic:
-            self._panic(f"Kernel panic - not syncing: {panic}")
-            raise
-        except Exception as error:
-            self._panic("Oops in the hosted kernel: " + "".join(
-                traceback.format_exception(error)))
-            raise
+        except Exception as error:  # the one place where our own mistakes are caught
+            self._oops(value, error)
 
-    def _panic(self, message: str) -> None:
-        for line in message.splitlines():
-            printk(self.k, KERN_EMERG, line)
+    def _oops(self, value: int, error: Exception) -> None:
+        """Kill the task that the mistake was made for, or stop the machine."""
+        k = self.k
+        oops(k, error)
+        current = k.current()
+        for_a_task = value in (_SYSCALL, _PAGE_FAULT) and current.pid > 1
+        if isinstance(error, KernelPanic):
+            raise error
+        if not for_a_task or k.data(printk_data).panic_on_oops:
+            raise KernelPanic(f"Fatal exception: {type(error).__name__}: {error}") from error
+        self._sleeps(lambda: do_exit(current, SIGKILL))
 
     def _sleeps(self, action: Callable[[], object]) -> None:
         """Do what may put the task to sleep."""

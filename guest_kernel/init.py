@@ -29,6 +29,7 @@ from guest_kernel.fs.vfs import mount_proc, vfs_caches_init
 from guest_kernel.kernel import Kernel
 from guest_kernel.layout.declare import KERNEL_LOAD, PHYSICAL_MASK, START_KERNEL_MAP
 from guest_kernel.layout.init import RUN_DONE, RUN_IDLE, RUN_REQUESTED, RUN_RUNNING, init_data
+from guest_kernel.layout.printk import printk_data
 from guest_kernel.layout.sched import (
     TASK_INTERRUPTIBLE,
     THREAD_SIZE,
@@ -66,6 +67,8 @@ def start_kernel(k: Kernel) -> None:
     printk(k, KERN_INFO, LINUX_BANNER)
     printk(k, KERN_INFO, f"Command line: {' '.join(command_line)}")
     options = dict(word.partition("=")[::2] for word in command_line)
+
+    k.data(printk_data).panic_on_oops = int("panic_on_oops" in options)
 
     _memory_init(k, ramdisk)
     idle = init_idle(k)

@@ -24,8 +24,7 @@ BROKEN_PIPE = 141  # 128 + SIGPIPE
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
-    parser = _parser()
-    options = parser.parse_args(argv)
+    options = _parser().parse_args(_complete(list(sys.argv[1:] if argv is None else argv)))
     try:
         status: int = options.command(options)
         sys.stdout.flush()
@@ -52,11 +51,11 @@ def _parser() -> argparse.ArgumentParser:
                      help="seed of the machine's random generator (default 0)")
     run.add_argument("--env", action="append", default=[], metavar="NAME=VALUE", type=_variable,
                      help="set a variable in the program's environment; may be repeated")
-    run.add_argument("--strace", nargs="?", const="", metavar="FILE",
-                     help="print each system call as strace(1) does, to FILE or standard error; "
-                          "give FILE with '='")
-    run.add_argument("--stats", nargs="?", const="text", choices=("text", "json"),
-                     help="print what the run has cost to standard error")
+    run.add_argument("--strace", metavar="FILE",
+                     help="print each system call as strace(1) does: --strace to standard error, "
+                          "--strace=FILE to FILE")
+    run.add_argument("--stats", choices=("text", "json"),
+                     help="print what the run has cost to standard error: --stats or --stats=json")
     run.add_argument("--timeout", type=_seconds, metavar="S",
                      help="give up after S seconds of virtual time, with status 124")
     run.add_argument("--realtime", action="store_true",
@@ -74,6 +73,23 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="show the machine at work on a small program")
     demo.set_defaults(command=_demo)
     return parser
+
+
+# Options of ``run`` whose value follows them, and those that may come without one.
+_WITH_VALUE = frozenset({"--mem", "--seed", "--env", "--timeout", "--microcode"})
+_DEFAULT_VALUE = {"--strace": "--strace=", "--stats": "--stats=text"}
+
+
+def _complete(arguments: list[str]) -> list[str]:
+    """Give ``--strace`` and ``--stats`` their values, so that they do not take the program's name.
+
+    What follows the program's name is the program's.
+    """
+    place = 1
+    while place < len(arguments) and arguments[place].startswith("-") and arguments[place] != "--":
+        arguments[place] = _DEFAULT_VALUE.get(arguments[place], arguments[place])
+        place += 2 if arguments[place] in _WITH_VALUE else 1
+    return arguments
 
 
 def _size(text: str) -> int:

@@ -15,7 +15,7 @@ from emulator.cpu.cpu import MicrocodeKind
 from emulator.machine import DEFAULT_EPOCH, DEFAULT_MEM, Machine
 from guest_kernel import boot
 from guest_kernel.errors import Errno, KernelPanic
-from guest_kernel.fs.install import install_file
+from guest_kernel.fs.install import exists, install_file
 from guest_kernel.hostcalls import HostCalls, Tracer
 from guest_kernel.init import pack_request, request_run
 from guest_kernel.layout.init import init_data
@@ -68,6 +68,7 @@ class Session:
         microcode: ``"native"``, ``"python"``, or None for the better one.
         tty: a terminal is at the console's other end, of ``rows`` and ``columns``.
         epoch: seconds since 1970 when the machine starts.
+        panic_on_oops: a mistake of the kernel's stops the machine, instead of killing the task.
         realtime: do not let virtual time run ahead of the host's.
         output: gets what the console sends; by default it gathers in each :class:`Result`.
 
@@ -83,17 +84,30 @@ class Session:
     columns: int = 80
     epoch: int = DEFAULT_EPOCH
     realtime: bool = False
+    panic_on_oops: bool = False
     output: Callable[[bytes], None] | None = None
     machine: Machine = field(init=False)
     kernel: HostCalls = field(init=False)
 
     def __post_init__(self) -> None:
+        self._output_error: BaseException | None = None
         self.machine = Machine(self.mem, microcode=self.microcode, epoch=self.epoch,
-                               output=self.output)
+                               output=None if self.output is None else self._emit)
         options = f"seed={self.seed}"
         if self.tty:
             options += f" console=tty rows={self.rows} columns={self.columns}"
+        if self.panic_on_oops:
+            options += " panic_on_oops"
         self.kernel = boot.start(self.machine, root.base(), options)
+
+    def _emit(self, data: bytes) -> None:
+        """Pass output on; if that fails, the run ends, for the guest has done nothing wrong."""
+        assert self.output is not None
+        try:
+            self.output(data)
+        except BaseException as error:
+            self._output_error = error
+            self.machine.stop(Exit.BREAKPOINT)
 
     def close(self) -> None:
         """Free the machine."""
@@ -150,6 +164,8 @@ class Session:
         self.machine.console.clear()
         limit = None if timeout is None else self.machine.clock + int(timeout * NSEC_PER_SEC)
         reason = self.machine.run(limit)
+        if self._output_error is not None:
+            raise self._output_error
         return self._result(path, reason, before)
 
     def _bring(self, name: str) -> str:
@@ -171,12 +187,18 @@ class Session:
             raise KernelPanic(f"the machine stopped: {reason.name}; every task sleeps for ever"
                               if reason is Exit.HALT else f"the machine stopped: {reason.name}")
         errno = k.data(init_data).exec_errno
+        if errno == Errno.ENOENT and self._exists(path):
+            raise ProgramError(f"{path}: its program interpreter (dynamic linker) is not in the "
+                               "guest", 127)
         if errno:
             raise ProgramError(f"{path}: {os.strerror(errno)}",
                                127 if errno == Errno.ENOENT else 126)
         status = self.machine.exit_status
         signal = status & 0x7F
         return Result(128 + signal if signal else status >> 8 & 0xFF, output, statistics, signal)
+
+    def _exists(self, path: str) -> bool:
+        return exists(self.kernel.k, os.fsencode(path))
 
 
 def check_program(path: Path) -> None:

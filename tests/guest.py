@@ -66,7 +66,7 @@ def run_native(argv: Sequence[str], stdin: bytes = b"") -> Outcome:
 
 def run_guest(argv: Sequence[str], stdin: bytes = b"", **options: object) -> Outcome:
     """Run on a machine of its own."""
-    with Session(seed=1, **options) as session:  # type: ignore[arg-type]  # passed through
+    with Session(seed=1, panic_on_oops=True, **options) as session:  # type: ignore[arg-type]  # passed through
         result = session.run(argv, stdin=stdin, timeout=TIMEOUT)
         return Outcome(result.status, result.output)
 

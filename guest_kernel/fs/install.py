@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from guest_kernel.errors import Errno, SyscallError
 from guest_kernel.fs.fcntl import AT_FDCWD, O_CREAT, O_TRUNC, O_WRONLY
-from guest_kernel.fs.namei import do_mkdirat
+from guest_kernel.fs.namei import do_mkdirat, kern_path
+from guest_kernel.fs.namespace import path_put
 from guest_kernel.fs.open import filp_open
 from guest_kernel.kernel import Kernel
 from guest_kernel.layout.fs import S_IFREG
@@ -37,6 +38,15 @@ def install_file(k: Kernel, path: bytes, data: bytes, mode: int) -> None:
         fput(f)
     except SyscallError as error:
         raise OSError(error.errno, error.errno.name, path.decode("utf-8", "replace")) from error
+
+
+def exists(k: Kernel, path: bytes) -> bool:
+    """Tell whether the guest has a file ``path``."""
+    try:
+        path_put(kern_path(k.data(sched_data).init_task, path))
+    except SyscallError:
+        return False
+    return True
 
 
 def _mkdir(task: object, path: bytes) -> None:

@@ -16,4 +16,5 @@ class printk_data(Struct):
     log_first = U64("position of the oldest record; a place is its position modulo the size")
     log_next = U64("position behind the newest record")
     oops_count = U64("oopses since boot")
+    panic_on_oops = U64("1: an oops stops the machine; the boot option panic_on_oops")
     log_buf = Array(U8, LOG_BUF_LEN, "the records")

@@ -57,12 +57,8 @@ _GAP_MIN: Final = 128 << 20
 _GAP_MAX: Final = TASK_SIZE // 6 * 5
 _STACK_MAXRANDOM: Final = 0x3F_FFFF << PAGE_SHIFT
 
-# What a child has like its parent.
-_INHERITED: Final = (
-    "task_size", "mmap_base", "mmap_legacy_base", "def_flags", "total_vm", "data_vm", "exec_vm",
-    "stack_vm", "start_code", "end_code", "start_data", "end_data", "start_brk", "brk",
-    "start_stack", "arg_start", "arg_end", "env_start", "env_end", "vdso",
-)
+# A child's structure is like its parent's from here on, but for what dup_mmap() sets.
+_INHERITED: Final = mm_struct.offsetof("task_size")
 
 
 def mm_init(k: Kernel) -> None:
@@ -191,20 +187,19 @@ def dup_mmap(oldmm: mm_struct) -> mm_struct:
     update_hiwater_rss(oldmm)
     mm = mm_alloc(k)
     try:
-        for name in _INHERITED:
-            setattr(mm, name, getattr(oldmm, name))
-        mm.saved_auxv[:] = oldmm.saved_auxv
+        u8 = k.u8
+        u8[mm.pa + _INHERITED : mm.pa + mm.size] = u8[oldmm.pa + _INHERITED : oldmm.pa + mm.size]
         mm.def_flags &= ~VM_LOCKED_MASK
+        mm.locked_vm = mm.pgtables_bytes = mm.hiwater_rss = 0
         mm.hiwater_vm = mm.total_vm
-        exe_file = oldmm.exe_file
+        exe_file = mm.exe_file
         if exe_file is not None:
-            mm.exe_file = get_file(exe_file)
+            get_file(exe_file)
         left_out = _dup_vmas(mm, oldmm)
         copy_page_tables(mm, oldmm, left_out)
     except BaseException:
         mmput(mm)
         raise
-    mm.hiwater_rss = 0
     return mm
 
 

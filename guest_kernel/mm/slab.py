@@ -199,7 +199,7 @@ def kmem_cache_alloc(k: Kernel, cache: int) -> int:
     va = u64[freelist]
     pa = va & PHYSICAL_MASK
     following = u64[pa >> 3] ^ FREELIST_MASK
-    u64[pa >> 3] = 0
+    u64[pa >> 3] = 0  # what lies in an object in use should not look like a free one's word
     u64[lru + (_INUSE - _LRU)] = inuse + 1
     u64[freelist] = following
     if not following:

@@ -8,7 +8,7 @@ its page-table entries.  Nothing is reclaimed here, so all that is left of it is
 
 Functions on the fault path work on physical addresses and plain numbers; the others on references.
 
-See: Linux mm/vma.c (6.18), mm/rmap.c anon_vma_prepare(); David Gorman, "Understanding the Linux
+See: Linux mm/vma.c (6.18), mm/rmap.c anon_vma_prepare(); Mel Gorman, "Understanding the Linux
 Virtual Memory Manager", "Process Address Space".
 """
 
@@ -45,7 +45,7 @@ from guest_kernel.layout.rbtree import rb_node
 from guest_kernel.layout.sched import RLIMIT_AS, RLIMIT_DATA, signal_struct, task_struct
 from guest_kernel.layout.sched import rlimit as rlimit_struct
 from guest_kernel.lib.list import list_add_tail, list_del
-from guest_kernel.lib.rbtree import rb_erase, rb_insert_color, rb_link_node
+from guest_kernel.lib.rbtree import rb_erase_va, rb_insert_color_va, rb_link_node_va
 from guest_kernel.mm.filemap import fput, get_file
 from guest_kernel.mm.pgtable import NX, PROTNONE, RW, US, A, P, current_pa
 from guest_kernel.mm.shmem import shmem_get, shmem_put
@@ -55,7 +55,7 @@ from guest_kernel.mm.slab import kfree, kzalloc
 VMA_START: Final = vm_area_struct.offsetof("vm_start") >> 3
 VMA_END: Final = vm_area_struct.offsetof("vm_end") >> 3
 _NEXT: Final = vm_area_struct.offsetof("vm_next") >> 3
-_FLAGS: Final = vm_area_struct.offsetof("vm_flags") >> 3
+_PREV: Final = vm_area_struct.offsetof("vm_prev") >> 3
 _RB: Final = vm_area_struct.offsetof("vm_rb")
 _RB_LEFT: Final = (rb_node.offsetof("rb_left")) >> 3
 _RB_RIGHT: Final = (rb_node.offsetof("rb_right")) >> 3
@@ -309,26 +309,34 @@ def vma_link(mm: mm_struct, vma: vm_area_struct) -> None:
     Preconditions:
         Nothing else is mapped in its range.
     """
-    prev, following = find_vma_prev(mm, vma.vm_start)
-    BUG_ON(following is not None and following.vm_start < vma.vm_end,
-           f"{vma!r}: {vma.vm_start:#x}-{vma.vm_end:#x} is mapped already")
-    vma.vm_prev, vma.vm_next = prev, following
-    if prev is not None:
-        prev.vm_next = vma
+    # On numbers: a fork links each VMA of the parent, an exec some twenty.
+    k: Kernel = mm.k
+    u64 = k.u64
+    m, v = mm.pa, vma.pa >> 3
+    following = find_vma_pa(k, m, u64[v + VMA_START])
+    if following:
+        BUG_ON(u64[(following >> 3) + VMA_START] < u64[v + VMA_END],
+               f"{vma!r}: {vma.vm_start:#x}-{vma.vm_end:#x} is mapped already")
+        prev = u64[(following >> 3) + _PREV] & PHYSICAL_MASK
     else:
-        mm.mmap = vma
-    if following is not None:
-        following.vm_prev = vma
+        last = last_vma(mm)
+        prev = 0 if last is None else last.pa
+    va = vma.pa + PAGE_OFFSET
+    u64[v + _PREV] = prev and prev + PAGE_OFFSET
+    u64[v + _NEXT] = following and following + PAGE_OFFSET
+    u64[(prev >> 3) + _NEXT if prev else (m + _MM_MMAP) >> 3] = va
+    if following:
+        u64[(following >> 3) + _PREV] = va
 
     # Between neighbours in order, one of the two places beside them is free.
-    root, node = mm.mm_rb, vma.vm_rb
-    if prev is not None and prev.vm_rb.rb_right is None:
-        rb_link_node(node, prev.vm_rb, prev.vm_rb.pa + (_RB_RIGHT << 3))
-    elif following is not None:
-        rb_link_node(node, following.vm_rb, following.vm_rb.pa + (_RB_LEFT << 3))
+    if prev and not u64[((prev + _RB) >> 3) + _RB_RIGHT]:
+        parent, link = prev + _RB + PAGE_OFFSET, prev + _RB + (_RB_RIGHT << 3)
+    elif following:
+        parent, link = following + _RB + PAGE_OFFSET, following + _RB + (_RB_LEFT << 3)
     else:
-        rb_link_node(node, None, root.pa)
-    rb_insert_color(node, root)
+        parent, link = 0, m + _MM_RB
+    rb_link_node_va(u64, va + _RB, parent, link)
+    rb_insert_color_va(u64, va + _RB, m + _MM_RB)
 
     mapping = _file_mapping(vma)
     if mapping is not None:
@@ -342,16 +350,15 @@ def vma_unlink(vma: vm_area_struct) -> None:
     """Take ``vma`` out of its address space; it keeps its references."""
     mm = vma.vm_mm
     assert mm is not None
-    prev, following = vma.vm_prev, vma.vm_next
-    if prev is not None:
-        prev.vm_next = following
-    else:
-        mm.mmap = following
-    if following is not None:
-        following.vm_prev = prev
-    rb_erase(vma.vm_rb, mm.mm_rb)
-    if mm.mmap_cache == vma:
-        mm.mmap_cache = None
+    u64 = vma.k.u64
+    m, v = mm.pa, vma.pa >> 3
+    prev, following = u64[v + _PREV], u64[v + _NEXT]
+    u64[((prev & PHYSICAL_MASK) >> 3) + _NEXT if prev else (m + _MM_MMAP) >> 3] = following
+    if following:
+        u64[((following & PHYSICAL_MASK) >> 3) + _PREV] = prev
+    rb_erase_va(u64, vma.pa + _RB + PAGE_OFFSET, m + _MM_RB)
+    if u64[(m + _MM_CACHE) >> 3] & PHYSICAL_MASK == vma.pa:
+        u64[(m + _MM_CACHE) >> 3] = 0
     unlink_file_vma(vma)
     mm.map_count -= 1
 

@@ -6,7 +6,12 @@ from dataclasses import dataclass, field
 
 from emulator.memory import Ram
 from guest_kernel.kernel import Kernel
-from guest_kernel.layout.declare import KERNEL_LOAD, PAGE_OFFSET, START_KERNEL_MAP, Struct
+from guest_kernel.layout.declare import (
+    KERNEL_LOAD,
+    START_KERNEL_MAP,
+    Struct,
+    container_of,
+)
 from guest_kernel.layout.fs import (
     FMODE_READ,
     FMODE_WRITE,
@@ -17,8 +22,9 @@ from guest_kernel.layout.fs import (
     inode,
     vfsmount,
 )
-from guest_kernel.layout.mm_types import mm_struct, vm_data
+from guest_kernel.layout.mm_types import mm_struct, vm_area_struct, vm_data
 from guest_kernel.layout.page import mm_data
+from guest_kernel.layout.rbtree import rb_node
 from guest_kernel.layout.sched import (
     RLIM_INFINITY,
     RLIMIT_STACK,
@@ -133,10 +139,7 @@ def maps(mm: mm_struct) -> list[tuple[int, int, int]]:
     return found
 
 
-def _in_tree(node: Struct | None) -> list[int]:
-    from guest_kernel.layout.declare import container_of
-    from guest_kernel.layout.mm_types import vm_area_struct
-
+def _in_tree(node: rb_node | None) -> list[int]:
     if node is None:
         return []
     vma = container_of(node, vm_area_struct, "vm_rb")
@@ -179,8 +182,3 @@ def release_file(f: file) -> None:
     kfree(f.f_path.dentry)
     kfree(node)
     kfree(f)
-
-
-def direct(pa: int) -> int:
-    """Return the address of ``pa`` in the direct map."""
-    return PAGE_OFFSET + pa

@@ -59,6 +59,7 @@ from guest_kernel.mm.mmap import (
     map_stack,
 )
 from guest_kernel.mm.mprotect import do_mprotect
+from guest_kernel.mm.mremap import do_mremap
 from guest_kernel.mm.page_alloc import (
     OutOfFrames,
     alloc_page,
@@ -242,8 +243,6 @@ def test_behind_the_end_of_the_file_is_sigbus(k: FlushingKernel, mm: mm_struct) 
 
 def test_shared_memory_that_mremap_grew_ends(k: FlushingKernel, mm: mm_struct) -> None:
     """Does shared anonymous memory keep its size?"""
-    from guest_kernel.mm.mremap import do_mremap
-
     mmap(mm, BASE, 2, RW, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED)
     do_mremap(mm, BASE, 2 * PAGE, 3 * PAGE, 0, 0)
     write(k, BASE + PAGE, b"x")

@@ -88,6 +88,7 @@ from guest_kernel.mm.mmap import (
 from guest_kernel.mm.mprotect import do_mprotect, sys_mprotect
 from guest_kernel.mm.mremap import do_mremap, sys_mremap
 from guest_kernel.mm.msync import do_msync, sys_msync
+from guest_kernel.mm.page_alloc import alloc_pages, free_pages, page_count
 from guest_kernel.mm.uaccess import UserAccessError, copy_from_user, copy_to_user
 from guest_kernel.mm.vma import find_vma, find_vma_intersection, for_each_vma, vma_lookup
 
@@ -513,8 +514,6 @@ def test_remove_punches_holes_in_shared_memory(k: FlushingKernel, mm: mm_struct)
 
 def test_special_mapping_shows_fixed_frames(k: FlushingKernel, mm: mm_struct) -> None:
     """Does a vDSO-like mapping show the kernel's frames, uncounted, and survive unmapping?"""
-    from guest_kernel.mm.page_alloc import alloc_pages, free_pages, page_count
-
     pa = alloc_pages(k, 1)
     k.u8[pa + PAGE : pa + PAGE + 4] = b"vdso"
     install_special_mapping(mm, BASE, 2 * PAGE, VM_READ | VM_EXEC, pa)

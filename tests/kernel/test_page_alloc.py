@@ -151,6 +151,9 @@ class PageAllocator(RuleBasedStateMachine):
         for frame in range(pfn, pfn + (1 << order)):
             assert frame not in self.frames_in_use()
         assert pfn % (1 << order) == 0
+        ref = page_ref(self.k, pa)
+        assert ref.flags == (1 << PG_head if order else 0)
+        assert (ref.mapping, ref.private, ref._mapcount, ref._refcount) == (0, 0, -1, 1)
         self.held[pfn] = order
         self.references[pfn] = 1
         return pfn
@@ -228,9 +231,12 @@ class PageAllocator(RuleBasedStateMachine):
             self.dropped(pfn)
 
     @rule(pfn=blocks)
-    def held_code(self, pfn: int) -> None:
+    def use(self, pfn: int) -> None:
         if pfn in self.held:
             SetPageHeldCode(self.k, pfn << PAGE_SHIFT)
+            ref = pfn_to_page(self.k, pfn)
+            ref.flags |= 1 << PG_dirty
+            ref.index = ref.private = 0x1234
 
     @rule()
     def drain(self) -> None:
@@ -497,6 +503,19 @@ def test_block_is_found_by_draining(pages: Kernel) -> None:
     assert alloc_pages(k, 4) == block
     with pytest.raises(OutOfFrames, match=r"^no block of order 1; 0 frames are free$"):
         alloc_pages(k, 1)
+
+
+def test_last_frames_have_no_buddy(boot_pages: BootPages) -> None:
+    """Does what lies behind mem_map never pass for a free block?"""
+    k = boot_pages(9 << 20)
+    mm = k.data(mm_data)
+    pas = alloc_pages_bulk(k, nr_free_pages(k))
+    behind = page(k, pas[0])
+    assert page_address(pfn_to_page(k, pas[0] >> PAGE_SHIFT)) == mm.mem_map + mm.max_pfn * page.size
+    behind.flags = 1 << PG_buddy
+    behind.private = 8
+    release_pages(k, pas[-256:])
+    assert [order for order, n in enumerate(free_counts(k)) if n] == [8]
 
 
 def test_peak_is_remembered(pages: Kernel) -> None:

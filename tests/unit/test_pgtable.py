@@ -35,6 +35,7 @@ from guest_kernel.mm.pgtable import (
     pte_lookup,
 )
 
+# The address space on plain RAM is shared with the kernel's tests.
 sys.path.append(str(Path(__file__).parents[1] / "kernel"))
 from address_space import (
     DATA,
@@ -177,7 +178,7 @@ def test_what_the_editor_writes_the_walk_reads(addresses: list[int]) -> None:
     found = [(va >> 21) for _, va, _ in page_tables(k, pgd, 0, USER_PGTABLES_CEILING)]
     assert found == sorted(tables)
     low, high = min(addresses), max(addresses) + PAGE
-    assert [va for _, va, _ in page_tables(k, pgd, low, high)][0] == low
+    assert next(va for _, va, _ in page_tables(k, pgd, low, high)) == low
     assert [last for _, _, last in page_tables(k, pgd, low, high)][-1] == high
     assert mm.pgtables_bytes == PAGE * (
         len(tables) + len({va >> 30 for va in addresses}) + len({va >> 39 for va in addresses}))
