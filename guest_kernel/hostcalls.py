@@ -18,6 +18,7 @@ from guest_kernel.layout.hostcall import HostCall
 from guest_kernel.layout.printk import printk_data
 from guest_kernel.layout.ptrace import pt_regs
 from guest_kernel.layout.sched import (
+    PF_EXITING,
     TIF_NEED_RESCHED,
     WORK_SCHEDULE,
     pcpu_hot,
@@ -32,6 +33,8 @@ from guest_kernel.oops import oops
 from guest_kernel.printk import KERN_INFO, printk
 from guest_kernel.process import arch_prctl, ids, kthread, random, sys
 from guest_kernel.process.exit import do_exit, finish_task_switch
+from guest_kernel.process.fork import task_pt_regs
+from guest_kernel.process.sys import rseq_handle_notify_resume
 from guest_kernel.sched.core import pick_next_task
 from guest_kernel.sched.wait import finish_wait
 from guest_kernel.signal import sigaction
@@ -146,6 +149,8 @@ class HostCalls:
         for_a_task = value in (_SYSCALL, _PAGE_FAULT) and current.pid > 1
         if isinstance(error, KernelPanic):
             raise error
+        if current.flags & PF_EXITING:
+            raise KernelPanic("Fixing recursive fault but reboot is needed!") from error
         if not for_a_task or k.data(printk_data).panic_on_oops:
             raise KernelPanic(f"Fatal exception: {type(error).__name__}: {error}") from error
         self._sleeps(lambda: do_exit(current, SIGKILL))
@@ -216,9 +221,14 @@ class HostCalls:
             self.tracer.leave(current, nr, regs, result)
 
     def _exit_work(self) -> None:
+        """Do one round of what has to be done before ring 3.  See exit_to_user_mode_loop()."""
         current = self.k.current()
         if current.thread_info.flags & TIF_NEED_RESCHED:
             current.thread_info.flags &= ~TIF_NEED_RESCHED
+            regs = task_pt_regs(current)
+            if current.rseq and not rseq_handle_notify_resume(current, regs):
+                self._sleeps(lambda: force_fatal_sig(current, SIGSEGV))
+                return
             self.k.ask(WORK_SCHEDULE)
 
     def _kthread(self) -> None:

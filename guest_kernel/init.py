@@ -50,13 +50,14 @@ from guest_kernel.process.exit import do_exit, wait_for_child
 from guest_kernel.process.fork import init_idle, kernel_thread
 from guest_kernel.process.kthread import KthreadFn
 from guest_kernel.process.pid import find_task_by_vpid, pid_init
+from guest_kernel.process.sys import UTS_RELEASE
 from guest_kernel.sched.core import sched_init, wake_up_process
 from guest_kernel.sched.wait import schedule_timeout
 from guest_kernel.time.hrtimer import hrtimers_init
 from guest_kernel.time.timekeeping import timekeeping_init
 from guest_kernel.traps import IRQ_HANDLERS, RUN_IRQ, init_8259A
 
-LINUX_BANNER: Final = "Linux version 6.12.0-ringlet (x86-64 on ringlet)"
+LINUX_BANNER: Final = f"Linux version {UTS_RELEASE.decode()} (x86-64 on ringlet)"
 
 
 def start_kernel(k: Kernel) -> None:

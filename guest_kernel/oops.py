@@ -22,6 +22,7 @@ from guest_kernel.layout.sched import THREAD_SIZE, task_struct
 from guest_kernel.mm.page_alloc import OutOfFrames
 from guest_kernel.mm.uaccess import copy_from_user
 from guest_kernel.printk import KERN_EMERG, printk
+from guest_kernel.process.fork import task_pt_regs
 
 USER_FRAMES: Final = 16  # of the user back-trace, at most
 KERNEL_FRAMES: Final = 32
@@ -34,7 +35,7 @@ def oops(k: Kernel, error: BaseException) -> None:
     _say(k, f"Oops: {type(error).__name__}: {error}")
     _say(k, f"CPU: 0 PID: {current.pid} Comm: {current.comm.decode('utf-8', 'replace')}")
     if current.stack:
-        regs = pt_regs(k, (current.stack & PHYSICAL_MASK) + THREAD_SIZE - pt_regs.size)
+        regs = task_pt_regs(current)
         _show_regs(k, regs)
         _say(k, "Call Trace (kernel stack):")
         for frame in kernel_frames(k, current):

@@ -166,7 +166,9 @@ restore_regs_and_iret:
     add rsp, 8                 ; orig_ax
     iretq
 bad_iret:
-    HOST_CALL HC_BAD_IRET
+    HOST_CALL HC_BAD_IRET      ; kills the task, so this does not return
+    mov rax, gs:[PCPU_WORK]
+    call do_host_work
     jmp exit_work_check
 
 ; Answered in guest memory, without the hosted half, which has the same calls for reference.

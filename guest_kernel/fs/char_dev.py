@@ -31,11 +31,6 @@ def register_chrdev(major: int, minor: int, name: str, fops: Ops) -> None:
     _CHRDEVS[dev] = name, fops
 
 
-def chrdevs() -> dict[int, str]:
-    """Return the name of each registered device, by device number."""
-    return {dev: name for dev, (name, _) in sorted(_CHRDEVS.items())}
-
-
 class ChrdevOperations(FileOperations, ops=Ops.DEF_CHR_FOPS):
     """def_chr_fops."""
 

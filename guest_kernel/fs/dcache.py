@@ -55,7 +55,6 @@ if TYPE_CHECKING:
 
 D_HASH_BITS: Final = 12  # chains; a pointer each
 
-_D_FLAGS: Final = dentry.offsetof("d_flags")
 _D_HASH: Final = dentry.offsetof("d_hash")
 _D_PPREV: Final = dentry.offsetof("d_hash.pprev")
 _D_PARENT: Final = dentry.offsetof("d_parent")
@@ -258,12 +257,6 @@ def _dentry_kill(d: dentry) -> dentry | None:
 def d_children(d: dentry) -> Iterator[dentry]:
     """Yield the dentries under ``d``, hashed or not."""
     return list_for_each_entry(d.d_subdirs, dentry, "d_child")
-
-
-def d_find_alias(node: inode) -> dentry | None:
-    """Return a dentry of an inode, or None.  Takes no reference."""
-    first = node.i_dentry.first
-    return None if first is None else dentry(node.k, first.pa - dentry.offsetof("d_alias"))
 
 
 def d_backing_inode(d: dentry) -> inode:

@@ -46,7 +46,6 @@ AT_FDCWD: Final = -100
 AT_SYMLINK_NOFOLLOW: Final = 0x100
 AT_REMOVEDIR: Final = 0x200  # unlinkat()
 AT_EACCESS: Final = 0x200  # faccessat()
-AT_SYMLINK_FOLLOW: Final = 0x400
 AT_NO_AUTOMOUNT: Final = 0x800
 AT_EMPTY_PATH: Final = 0x1000
 AT_STATX_SYNC_TYPE: Final = 0x6000
@@ -68,8 +67,3 @@ SEEK_CUR: Final = 1
 SEEK_END: Final = 2
 SEEK_DATA: Final = 3
 SEEK_HOLE: Final = 4
-
-# ---- access()
-R_OK: Final = 4
-W_OK: Final = 2
-X_OK: Final = 1

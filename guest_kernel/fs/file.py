@@ -74,6 +74,8 @@ def task_rlimit(task: task_struct, resource: int) -> int:
     """Return a soft limit of ``task``."""
     u64 = task.k.u64
     signal = u64[(task.pa + _SIGNAL) >> 3] & PHYSICAL_MASK
+    if not signal:
+        BUG(f"{task!r} has no signal_struct")
     limit: int = u64[(signal + _RLIM + resource * rlimit.size) >> 3]
     return limit
 

@@ -5,7 +5,7 @@ See: Linux fs/file_table.c, fs/open.c (do_dentry_open).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from guest_kernel.errors import Errno, SyscallError
 from guest_kernel.fs.dcache import d_backing_inode
@@ -38,14 +38,11 @@ from guest_kernel.layout.fs import (
     fs_data,
     inode,
 )
-from guest_kernel.mm.filemap import fput, get_file, register_release_file
+from guest_kernel.mm.filemap import register_release_file
 from guest_kernel.mm.slab import kfree, kzalloc
 
 if TYPE_CHECKING:
     from guest_kernel.kernel import Kernel
-
-__all__ = ["alloc_empty_file", "dentry_open", "fput", "free_empty_file", "get_file", "vfs_open"]
-
 
 def OPEN_FMODE(flags: int) -> int:
     """Return FMODE_READ and FMODE_WRITE for open flags; neither for O_ACCMODE itself."""
@@ -68,7 +65,7 @@ def free_empty_file(f: file) -> None:
     kfree(f)
 
 
-def vfs_open(place: Place, f: file, current: Any) -> None:
+def vfs_open(place: Place, f: file) -> None:
     """Open ``f`` at a place, of which it takes a reference.  Permissions have been checked.
 
     Raises:
@@ -110,17 +107,6 @@ def vfs_open(place: Place, f: file, current: Any) -> None:
         raise SyscallError(Errno.EINVAL)
 
 
-def dentry_open(place: Place, flags: int, current: Any) -> file:
-    """Open a place that is known to be permitted; return the file, with one reference."""
-    f = alloc_empty_file(place.dentry.k, flags)
-    try:
-        vfs_open(place, f, current)
-    except BaseException:
-        free_empty_file(f)
-        raise
-    return f
-
-
 def _count_user(f: file, node: inode) -> None:
     """Count an open file in its inode as a reader or a writer."""
     mode = f.f_mode
@@ -157,4 +143,3 @@ def _fput_final(f: file) -> None:
 
 
 register_release_file(_fput_final)
-

@@ -15,7 +15,6 @@ from guest_kernel.fs.fcntl import O_NOATIME
 from guest_kernel.fs.operations import super_operations
 from guest_kernel.layout.declare import PHYSICAL_MASK
 from guest_kernel.layout.fs import (
-    FMODE_WRITER,
     MAY_EXEC,
     MAY_READ,
     MAY_WRITE,
@@ -310,11 +309,6 @@ def allow_write_access(f: file) -> None:
     f.f_inode.i_writecount += 1
 
 
-def file_is_writer(f: file) -> bool:
-    """Tell whether an open file is counted in its inode's ``i_writecount``."""
-    return bool(f.f_mode & FMODE_WRITER)
-
-
 # ---- times
 
 
@@ -382,7 +376,7 @@ def file_remove_privs(node: inode, task: task_struct) -> None:
     mode = node.i_mode
     if not mode & (S_ISUID | S_ISGID) or not S_ISREG(mode) or task.fsuid == 0:
         return
-    if mode & S_IXGRP:
+    if mode & S_IXGRP or not in_group_p(task, node.i_gid):
         mode &= ~S_ISGID
     node.i_mode = mode & ~S_ISUID
     inode_set_ctime_current(node)

@@ -59,7 +59,6 @@ from guest_kernel.layout.fs import (
     S_DEAD,
     S_IFDIR,
     S_IFMT,
-    S_IFREG,
     S_IRWXUGO,
     S_ISVTX,
     dentry,
@@ -86,7 +85,6 @@ LAST_DOT: Final = 2
 LAST_DOTDOT: Final = 3
 
 _D_FLAGS: Final = dentry.offsetof("d_flags")
-_D_INODE: Final = dentry.offsetof("d_inode")
 
 
 class nameidata:
@@ -432,12 +430,6 @@ def vfs_symlink(directory: inode, new: dentry, target: bytes, task: task_struct)
     """Make a symbolic link."""
     may_create(directory, task)
     inode_operations(directory.i_op).symlink(directory, new, target, task)
-
-
-def vfs_create(directory: inode, new: dentry, mode: int, task: task_struct) -> None:
-    """Make a regular file."""
-    may_create(directory, task)
-    inode_operations(directory.i_op).create(directory, new, mode & 0o7777 | S_IFREG, task)
 
 
 def vfs_link(old: dentry, directory: inode, new: dentry, task: task_struct) -> None:

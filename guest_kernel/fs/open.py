@@ -47,7 +47,7 @@ from guest_kernel.fs.file import (
     put_unused_fd,
     task_rlimit,
 )
-from guest_kernel.fs.file_table import alloc_empty_file, fput, vfs_open
+from guest_kernel.fs.file_table import alloc_empty_file, vfs_open
 from guest_kernel.fs.fs_struct import fs_of, set_fs_pwd
 from guest_kernel.fs.inode import (
     S_ISREG,
@@ -106,6 +106,7 @@ from guest_kernel.layout.fs import (
     inode,
 )
 from guest_kernel.layout.sched import RLIM_INFINITY, RLIMIT_FSIZE
+from guest_kernel.mm.filemap import fput
 from guest_kernel.syscalls import SYSCALL_DEFINE, Int, Long, UInt, UserPtr
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def path_openat(current: task_struct, dfd: int, name: bytes, op: open_flags) -> 
             _do_tmpfile(nd, f, op)
         elif op.open_flag & O_PATH:
             walk_to_end(nd)
-            vfs_open(Place(nd.mnt, nd.dentry), f, current)
+            vfs_open(Place(nd.mnt, nd.dentry), f)
         else:
             _walk_for_open(nd, f, op)
             _do_open(nd, f, op)
@@ -245,7 +246,7 @@ def _do_open(nd: nameidata, f: file, op: open_flags) -> None:
         mnt_want_write(nd.mnt)
         truncate = True
     _may_open(Place(nd.mnt, nd.dentry), node, acc_mode, flags, current)
-    vfs_open(Place(nd.mnt, nd.dentry), f, current)
+    vfs_open(Place(nd.mnt, nd.dentry), f)
     if truncate:
         _handle_truncate(nd.dentry, current)
 
@@ -313,7 +314,7 @@ def _do_tmpfile(nd: nameidata, f: file, op: open_flags) -> None:
     if not op.open_flag & O_EXCL:
         node = d_backing_inode(new)
         node.i_state |= I_LINKABLE
-    vfs_open(Place(nd.mnt, new), f, nd.current)
+    vfs_open(Place(nd.mnt, new), f)
 
 
 def do_filp_open(current: task_struct, dfd: int, name: bytes, flags: int, mode: int) -> file:

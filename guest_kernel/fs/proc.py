@@ -60,15 +60,15 @@ def _find_process(k: Kernel, pid: int) -> task_struct | None:
     return next((task for task in for_each_process(k) if task.tgid == pid), None)
 
 
-def get_proc_task(node: inode) -> task_struct:
+def get_proc_task(node: inode, errno: Errno = Errno.ENOENT) -> task_struct:
     """Return the task that an inode under /proc/<pid> is about.
 
     Raises:
-        SyscallError: ESRCH: it is gone.
+        SyscallError: ``errno``: it is gone.
     """
     task = _find_process(node.k, node.i_private)
     if task is None:
-        raise SyscallError(Errno.ESRCH)
+        raise SyscallError(errno)
     return task
 
 
@@ -76,7 +76,7 @@ def _proc_exe_link(node: inode, current: task_struct) -> Place:
     """Return the place of a task's program.
 
     Raises:
-        SyscallError: ENOENT: it has none.  ESRCH.  EACCES: another user's.
+        SyscallError: ENOENT: it has none, or is gone.  EACCES: another user's.
     """
     task = get_proc_task(node)
     if current.fsuid not in (0, task.uid):
@@ -160,7 +160,7 @@ class ProcTgidInodeOperations(InodeOperations, ops=Ops.PROC_TGID_IOPS):
     """proc_tgid_base_inode_operations."""
 
     def lookup(self, directory: inode, parent: dentry, name: bytes) -> dentry | None:
-        task = get_proc_task(directory)
+        task = get_proc_task(directory, Errno.ESRCH)  # proc_pid_permission()'s
         if name != b"exe":
             raise SyscallError(Errno.ENOENT)
         return _new_entry(

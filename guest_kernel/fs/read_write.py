@@ -192,18 +192,8 @@ def generic_file_llseek(f: file, offset: int, whence: int) -> int:
     return vfs_setpos(f, offset, node.i_sb.s_maxbytes)
 
 
-def noop_llseek(f: file) -> int:
-    """Leave the position as it is: for files that have none but may be asked to seek."""
-    return f.f_pos
-
-
-def nonseekable_open(f: file) -> None:
-    """Make a file that is being opened one without a position: lseek() and pread() are ESPIPE."""
-    f.f_mode &= ~(FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE)
-
-
 def stream_open(f: file) -> None:
-    """Do as ``nonseekable_open``; reads and writes do not move ``f_pos`` either."""
+    """Make a file that is being opened one without a position: lseek() and pread() are ESPIPE."""
     f.f_mode = f.f_mode & ~(FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE) | FMODE_STREAM
 
 

@@ -124,7 +124,7 @@ class mm_struct(Struct):
     mm_users = U32("users of the mappings; at 0 they are torn down")
     mm_count = U32("references to the structure; at 0 it is freed")
     map_count = U32("number of VMAs")
-    unused = U32("padding")
+    membarrier_state = U32("MEMBARRIER_STATE_*: what the process has registered for")
     task_size = U64("end of user space")
     mmap_base = U64("top-down searches for free space begin here")
     mmap_legacy_base = U64("bottom-up ones begin here")

@@ -9,15 +9,10 @@ See: Linux arch/x86/mm/fault.c; sigaction(2), "si_code".
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
 from guest_kernel.errors import BUG
 from guest_kernel.layout.mm_types import mm_struct
 from guest_kernel.layout.sched import task_struct
-
-SEGV_MAPERR: Final = 1  # nothing is mapped there
-SEGV_ACCERR: Final = 2  # the mapping forbids the access
-BUS_ADRERR: Final = 2  # the file ends before the page
 
 
 class PageFaultFailed(Exception):

@@ -43,13 +43,10 @@ _ZERO_PAGE: Final = memoryview(bytes(PAGE_SIZE))
 
 _I_SIZE: Final = inode.offsetof("i_size")
 _I_MAPPING: Final = inode.offsetof("i_mapping")
-_I_PAGES: Final = address_space.offsetof("i_pages")
 _NRPAGES: Final = address_space.offsetof("nrpages")
-_A_OPS: Final = address_space.offsetof("a_ops")
 _I_MMAP: Final = address_space.offsetof("i_mmap")
 _F_COUNT: Final = file.offsetof("f_count")
 _F_INODE: Final = file.offsetof("f_inode")
-_F_MAPPING: Final = file.offsetof("f_mapping")
 _HELD_CODE: Final = 1 << PG_held_code
 _PAGE_MAPPING: Final = page.offsetof("mapping")
 _PAGE_INDEX: Final = page.offsetof("index")

@@ -27,7 +27,6 @@ _ZEROS: Final = bytes(PAGE_SIZE)
 
 # ki_flags
 IOCB_APPEND: Final = 1 << 1  # O_APPEND: at the end, wherever that is
-IOCB_NOWAIT: Final = 1 << 2  # do not sleep: EAGAIN
 
 
 class kiocb:
@@ -57,7 +56,7 @@ class iov_iter:
     __slots__ = ("_base", "_rest", "_room", "count", "k")
 
     def __init__(self, k: Kernel, base: int, count: int) -> None:
-        """Describe ``count`` bytes at user address ``base``, which access_ok() has seen."""
+        """Describe ``count`` bytes at user address ``base``; they do not leave user space."""
         self.k = k
         self.count = count
         self._base = base
@@ -191,11 +190,6 @@ def copied(error: SyscallError) -> int:
         raise error
     moved: int = getattr(error, "copied", 0)
     return moved
-
-
-def access_ok(va: int, size: int) -> bool:
-    """Tell whether ``size`` bytes at ``va`` lie in the part of the address space that is user's."""
-    return va + size <= TASK_SIZE_MAX
 
 
 def import_ubuf(k: Kernel, va: int, size: int) -> iov_iter:

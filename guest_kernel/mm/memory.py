@@ -68,9 +68,6 @@ from guest_kernel.layout.sched import RLIMIT_STACK, task_struct
 from guest_kernel.layout.xarray import XA_CHUNK_SIZE, xa_node
 from guest_kernel.lib.list import list_for_each_entry
 from guest_kernel.mm.fault import (
-    BUS_ADRERR,
-    SEGV_ACCERR,
-    SEGV_MAPERR,
     BusError,
     PageFaultFailed,
     SegmentationFault,
@@ -122,6 +119,7 @@ from guest_kernel.mm.vma import (
     vm_enough_memory,
     vm_stat_account,
 )
+from guest_kernel.signal.numbers import BUS_ADRERR, SEGV_ACCERR, SEGV_MAPERR
 
 # Callers of handle_mm_fault find its exceptions here.
 __all__ = ["BusError", "PageFaultFailed", "SegmentationFault"]

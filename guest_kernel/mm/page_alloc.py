@@ -334,6 +334,7 @@ def alloc_pages(k: Kernel, order: int) -> int:
     n = 1 << order
     p = _prepare_new(k, pfn, n)
     u64[p] = _HEAD
+    u64[p + _PRIVATE] = 0
     u64[p + _COUNTS] = _ONE_REFERENCE
     k.u32[(p << 1) + _ORDER_U32] = order
     tails = p + _PAGE_WORDS + _LRU

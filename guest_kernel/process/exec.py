@@ -16,14 +16,11 @@ from guest_kernel.fs.read_write import kernel_read
 from guest_kernel.kernel import Kernel
 from guest_kernel.layout.declare import PHYSICAL_MASK
 from guest_kernel.layout.fs import file
-from guest_kernel.layout.mm_types import STACK_TOP, VM_EXEC, VM_READ, VM_STACK, VM_WRITE, mm_struct
-from guest_kernel.layout.mm_types import VM_MAYEXEC, VM_MAYREAD, VM_MAYWRITE
-from guest_kernel.layout.ptrace import pt_regs
+from guest_kernel.layout.mm_types import STACK_TOP, mm_struct
 from guest_kernel.layout.sched import (
     PF_FORKNOEXEC,
     PF_KTHREAD,
     RLIMIT_STACK,
-    THREAD_SIZE,
     WORK_LOAD_BASES,
     WORK_LOAD_CR3,
     WORK_LOAD_FPU,
@@ -32,10 +29,11 @@ from guest_kernel.layout.sched import (
 )
 from guest_kernel.mm.filemap import fput
 from guest_kernel.mm.mm import arch_pick_mmap_layout, mm_alloc, mmput, set_mm_exe_file
+from guest_kernel.mm.mmap import map_stack
 from guest_kernel.mm.page_alloc import OutOfFrames
-from guest_kernel.mm.vma import insert_vm_struct, vm_area_alloc
 from guest_kernel.process import binfmt_elf
 from guest_kernel.process.exit import do_exit
+from guest_kernel.process.fork import task_pt_regs
 from guest_kernel.signal.numbers import SIGSEGV
 
 MAX_ARG_STRLEN: Final = 131072
@@ -112,8 +110,7 @@ def _exec(task: task_struct, mm: mm_struct, program: file, header: binfmt_elf.El
     except (SyscallError, OutOfFrames):
         # There is no program to return to.  See Linux bprm_execve(), force_fatal_sig().
         do_exit(task, SIGSEGV)
-    top = (task.stack & PHYSICAL_MASK) + THREAD_SIZE
-    binfmt_elf.start_thread(pt_regs(task.k, top - pt_regs.size), entry, rsp)
+    binfmt_elf.start_thread(task_pt_regs(task), entry, rsp)
 
 
 def _load(task: task_struct, mm: mm_struct, program: file, header: binfmt_elf.ElfHeader,
@@ -139,13 +136,9 @@ def _map_stack(mm: mm_struct, header: binfmt_elf.ElfHeader, argv: list[bytes],
     """Map the stack: as large as the strings, and a bit, at once; it grows."""
     size = sum(len(s) + 1 + 8 for s in [*argv, *envp, filename]) + PAGE_SIZE
     size = -(-(size + STACK_EXPAND) // PAGE_SIZE) * PAGE_SIZE
-    flags = VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC | VM_STACK
     stack = next((p for p in header.phdrs if p.type == binfmt_elf.PT_GNU_STACK), None)
-    if stack is not None and stack.flags & binfmt_elf.PF_X:
-        flags |= VM_EXEC
-    vma = vm_area_alloc(mm, STACK_TOP - size, STACK_TOP, flags, (STACK_TOP - size) >> 12)
-    insert_vm_struct(mm, vma)
-    mm.stack_vm = mm.total_vm = size >> 12
+    map_stack(mm, STACK_TOP, size, executable=stack is not None and bool(stack.flags
+                                                                         & binfmt_elf.PF_X))
 
 
 def _begin_new_exec(task: task_struct, mm: mm_struct, old_mm: mm_struct | None,
@@ -156,6 +149,7 @@ def _begin_new_exec(task: task_struct, mm: mm_struct, old_mm: mm_struct | None,
     task.flags &= ~(PF_KTHREAD | PF_FORKNOEXEC)
     task.comm = filename.rpartition(b"/")[2][:15]
     task.thread.fsbase = task.thread.gsbase = 0
+    task.dumpable = 1
     _reset_signals(task)
     task.set_child_tid = task.clear_child_tid = task.robust_list = task.rseq = 0
     fxsave = task.fxsave

@@ -48,10 +48,10 @@ from guest_kernel.process.pid import PIDTYPE_PGID, PIDTYPE_PID, PIDTYPE_SID, PID
 from guest_kernel.process.pid import alloc_pid, attach_pid, put_pid
 from guest_kernel.sched.core import wake_up_new_task
 from guest_kernel.sched.wait import init_waitqueue_head
+from guest_kernel.signal.numbers import SIGCHLD
 from guest_kernel.time.timekeeping import ktime_get
 
 THREAD_SIZE_ORDER: Final = (THREAD_SIZE >> 12).bit_length() - 1
-SIGCHLD: Final = 17
 _SWITCH_FRAME: Final = 7  # words that __switch_to_asm pops: six registers and the return address
 _RBX: Final = 4  # which of them is RBX
 
@@ -221,6 +221,11 @@ def _copy_thread(task: task_struct) -> None:
     k.u64[words + _RBX] = 1  # ret_from_fork: a kernel thread
     k.u64[words + _SWITCH_FRAME - 1] = k.symbols["ret_from_fork"]
     task.thread.sp = frame + PAGE_OFFSET
+
+
+def task_pt_regs(task: task_struct) -> pt_regs:
+    """Return the registers of ring 3, at the top of the task's kernel stack."""
+    return pt_regs(task.k, (task.stack & PHYSICAL_MASK) + THREAD_SIZE - pt_regs.size)
 
 
 def put_task_struct(task: task_struct) -> None:

@@ -349,7 +349,7 @@ _NEEDS: Final = {
 }
 
 # The spare word of mm_struct is Linux's mm->membarrier_state: a new address space has none.
-_MEMBARRIER_STATE: Final = mm_struct.offsetof("unused")
+_MEMBARRIER_STATE: Final = mm_struct.offsetof("membarrier_state")
 
 
 # ---- rseq(2)

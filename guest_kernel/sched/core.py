@@ -25,7 +25,6 @@ from guest_kernel.layout.sched import (
     TASK_RUNNING,
     TASK_UNINTERRUPTIBLE,
     TIF_NEED_RESCHED,
-    WORK_SCHEDULE,
     pcpu_hot,
     rq,
     sched_data,
@@ -141,12 +140,6 @@ def update_curr(k: Kernel) -> None:
     entity = curr.se
     entity.sum_exec_runtime += delta
     curr.utime += delta
-
-
-def schedule_yield(k: Kernel) -> None:
-    """Go to the end of the queue.  See sched_yield(2)."""
-    if runqueue(k).nr_running > 1:
-        k.ask(WORK_SCHEDULE)
 
 
 def pick_next_task(k: Kernel) -> None:

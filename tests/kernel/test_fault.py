@@ -33,7 +33,6 @@ from guest_kernel.layout.mm_types import (
 )
 from guest_kernel.layout.page import PG_held_code
 from guest_kernel.layout.sched import RLIM_INFINITY, RLIMIT_AS, RLIMIT_STACK
-from guest_kernel.mm.fault import BUS_ADRERR, SEGV_ACCERR, SEGV_MAPERR
 from guest_kernel.mm.madvise import do_madvise
 from guest_kernel.mm.memory import (
     FAULT_AROUND_PAGES,
@@ -69,6 +68,7 @@ from guest_kernel.mm.page_alloc import (
     put_page,
 )
 from guest_kernel.mm.uaccess import copy_from_user, copy_to_user
+from guest_kernel.signal.numbers import BUS_ADRERR, SEGV_ACCERR, SEGV_MAPERR
 
 ANON = MAP_PRIVATE | MAP_ANONYMOUS
 RW = PROT_READ | PROT_WRITE

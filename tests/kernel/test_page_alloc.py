@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import pytest
 from hypothesis import settings
@@ -139,10 +140,12 @@ class PageAllocator(RuleBasedStateMachine):
 
     blocks = Bundle("blocks")
 
-    def __init__(self, boot_pages: BootPages) -> None:
+    boot: ClassVar[BootPages]  # the fixture
+
+    def __init__(self) -> None:
         super().__init__()
         # Two sections and a part of one.
-        self.k = boot_pages(9 << 20)
+        self.k = type(self).boot(9 << 20)
         self.held: dict[int, int] = {}  # pfn: order
         self.references: dict[int, int] = {}
 
@@ -267,8 +270,9 @@ class PageAllocator(RuleBasedStateMachine):
 
 def test_any_sequence_of_operations(boot_pages: BootPages) -> None:
     """Do the free lists and a model agree after each step, and does all merge in the end?"""
+    PageAllocator.boot = boot_pages
     run_state_machine_as_test(
-        lambda: PageAllocator(boot_pages),
+        PageAllocator,
         settings=settings(
             max_examples=40, stateful_step_count=30, deadline=None, derandomize=True
         ),

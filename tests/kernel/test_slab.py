@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import pytest
 from hypothesis import given, settings
@@ -100,9 +101,11 @@ class Slabs(RuleBasedStateMachine):
 
     objects = Bundle("objects")
 
-    def __init__(self, boot_kernel: BootKernel) -> None:
+    boot: ClassVar[BootKernel]  # the fixture
+
+    def __init__(self) -> None:
         super().__init__()
-        self.k = boot_kernel(16 << 20)
+        self.k = type(self).boot(16 << 20)
         self.caches = {
             size: kmem_cache_create(self.k, f"test-{size}", size, align) for size, align in SIZES
         }
@@ -184,8 +187,9 @@ class Slabs(RuleBasedStateMachine):
 
 def test_any_sequence_of_operations(boot_kernel: BootKernel) -> None:
     """Do objects never overlap, and do all frames come back?"""
+    Slabs.boot = boot_kernel
     run_state_machine_as_test(
-        lambda: Slabs(boot_kernel),
+        Slabs,
         settings=settings(
             max_examples=30, stateful_step_count=20, deadline=None, derandomize=True
         ),

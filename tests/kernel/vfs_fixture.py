@@ -17,7 +17,7 @@ from emulator.memory import Ram
 from guest_kernel.errors import Errno, SyscallError
 from guest_kernel.fs import vfs
 from guest_kernel.fs.dcache import d_backing_inode
-from guest_kernel.fs.file import alloc_files_struct, put_files_struct
+from guest_kernel.fs.file import alloc_files_struct, files_of, put_files_struct
 from guest_kernel.fs.fs_struct import alloc_fs_struct
 from guest_kernel.fs.namei import done_path_create, filename_create, vfs_symlink
 from guest_kernel.fs.namespace import root_place
@@ -47,6 +47,7 @@ from guest_kernel.mm.slab import (
     shrink_slabs,
 )
 from guest_kernel.mm.uaccess import copy_from_user, copy_to_user
+from guest_kernel.signal.numbers import SEGV_MAPERR
 from guest_kernel.syscall_table import find_table, parse
 from guest_kernel.syscalls import ARGUMENT_REGISTERS, DEFINITIONS
 
@@ -93,7 +94,7 @@ def attach(ram: Ram, machine: Any) -> Kernel:
 
 def segfault(task: task_struct, va: int, error_code: int) -> None:
     """Refuse every fault: all user memory is mapped from the start."""
-    raise fault.SegmentationFault(va, fault.SEGV_MAPERR)
+    raise fault.SegmentationFault(va, SEGV_MAPERR)
 
 
 class World:
@@ -320,7 +321,7 @@ class World:
             self.call("close", fd)
         self.call("rmdir", "/warm")
         self.call("unlink", "/" + "w" * 60)
-        files = self.task.files
+        files = files_of(self.task)
         self.task.files = alloc_files_struct(self.k)
         put_files_struct(files)
 

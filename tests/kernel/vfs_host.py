@@ -151,7 +151,8 @@ def _serve(root: str) -> None:
             _send("done")
             continue
         _, number, arguments = request
-        outs, raw = [], []
+        outs: list[Any] = []
+        raw: list[Any] = []
         for argument in arguments:
             if isinstance(argument, tuple):
                 size = argument[1]
