@@ -42,6 +42,7 @@ class Kernel:
 
     Attributes:
         u8, u16, u32, u64, i32, i64: views of RAM, see :class:`emulator.memory.Ram`.
+        mm_word, vm_word: where ``mm_data`` and ``vm_data`` lie, as indices of ``u64``.
     """
 
     def __init__(self, ram: Ram, symbols: dict[str, int], image_end: int,
@@ -55,6 +56,9 @@ class Kernel:
         self.slab_memo: dict[Any, int] = {}
         self._data: dict[type[Struct], Any] = {}
         self._current: task_struct | None = None
+        # Indices in u64 of the globals that the hot paths count in.
+        self.mm_word = (symbols.get("mm_data", 0) & PHYSICAL_MASK) >> 3
+        self.vm_word = (symbols.get("vm_data", 0) & PHYSICAL_MASK) >> 3
         if "pcpu_hot" in symbols:
             pcpu = symbols["pcpu_hot"] & PHYSICAL_MASK
             self._current_index = (pcpu + _CURRENT_TASK) >> 3

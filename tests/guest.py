@@ -30,7 +30,9 @@ class Outcome(NamedTuple):
 
 def compile_c(source: Path, *flags: str, compiler: str = "gcc") -> Path:
     """Compile a C program, static unless ``flags`` say otherwise; kept by content."""
-    options = ["-O1", "-static", "-w", *flags]
+    libraries = [flag for flag in flags if flag.startswith("-l")]
+    kind = [] if "-static-pie" in flags else ["-static"]
+    options = ["-O1", *kind, "-w", *(flag for flag in flags if flag not in libraries)]
     headers = sorted(source.parent.glob("*.h"))
     digest = hashlib.sha256(b"".join([compiler.encode(), *(f.encode() for f in options),
                                       *(path.read_bytes() for path in [source, *headers])]))
@@ -38,7 +40,7 @@ def compile_c(source: Path, *flags: str, compiler: str = "gcc") -> Path:
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_suffix(f".{os.getpid()}")
-        subprocess.run([compiler, *options, "-o", temporary, source], check=True)
+        subprocess.run([compiler, *options, "-o", temporary, source, *libraries], check=True)
         temporary.replace(target)
     return target
 

@@ -9,7 +9,7 @@ from guest_kernel.fs.namespace import path_put
 from guest_kernel.fs.open import filp_open
 from guest_kernel.kernel import Kernel
 from guest_kernel.layout.fs import S_IFREG
-from guest_kernel.layout.sched import sched_data
+from guest_kernel.layout.sched import sched_data, task_struct
 from guest_kernel.mm.filemap import filemap_add_pages, fput
 
 
@@ -49,7 +49,7 @@ def exists(k: Kernel, path: bytes) -> bool:
     return True
 
 
-def _mkdir(task: object, path: bytes) -> None:
+def _mkdir(task: task_struct, path: bytes) -> None:
     try:
         do_mkdirat(task, AT_FDCWD, path, 0o755)
     except SyscallError as error:

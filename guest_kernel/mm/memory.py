@@ -76,6 +76,7 @@ from guest_kernel.mm.fault import (
 from guest_kernel.mm.filemap import register_unmap_mapping_range, vma_file_page
 from guest_kernel.mm.page_alloc import (
     alloc_page,
+    get_mapped_page,
     get_zeroed_page,
     page_count,
     put_page,
@@ -208,14 +209,13 @@ def handle_mm_fault(task: task_struct, va: int, error_code: int) -> None:
                             slot = ((entry & FRAME_MASK) >> 3) + (va >> 12 & 511)
                             if not u64[slot]:
                                 prot = u64[vma + _VMA_PROT]
-                                pa = get_zeroed_page(k)
-                                k.i32[page_index(k, pa) + MAPCOUNT] = 0
+                                pa = get_mapped_page(k)
                                 if not prot & NX:
                                     _held_code(k, pa)
                                 u64[slot] = pa | prot | _WRITABLE_ANON
                                 u64[mm + _MM_RSS_ANON] += 1
                                 u64[(task.pa + _TASK_MIN_FLT) >> 3] += 1
-                                u64[(k.data(vm_data).pa >> 3) + _FAULT_ANON] += 1
+                                u64[k.vm_word + _FAULT_ANON] += 1
                                 return
     try:
         if not mm or va >= TASK_SIZE_MAX:
@@ -305,8 +305,7 @@ def _do_anonymous_page(k: Kernel, mm: int, vma: int, slot: int, write: int) -> N
         return
     if not u64[vma + _VMA_ANON_VMA]:
         anon_vma_prepare(vm_area_struct(k, vma << 3))
-    pa = get_zeroed_page(k)
-    k.i32[page_index(k, pa) + MAPCOUNT] = 0
+    pa = get_mapped_page(k)
     _set_pte(k, slot, pa, prot | _WRITABLE_ANON)
     u64[mm + _MM_RSS_ANON] += 1
     data.fault_anon += 1

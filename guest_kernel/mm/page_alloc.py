@@ -83,6 +83,7 @@ _HELD_CODE: Final = 1 << PG_held_code
 _RESERVED: Final = 1 << PG_reserved
 _ONE_REFERENCE: Final = 1 << 32 | 0xFFFF_FFFF  # _refcount 1, _mapcount -1
 
+_ONE_MAPPING: Final = 1 << 32  # _refcount 1, _mapcount 0
 _ZERO_PAGE: Final = bytes(PAGE_SIZE)
 _ONES: Final = memoryview(_ONE_REFERENCE.to_bytes(8, "little") * MAX_ORDER_NR_PAGES).cast("Q")
 _ZEROS: Final = memoryview(bytes(8 * MAX_ORDER_NR_PAGES)).cast("Q")
@@ -175,7 +176,7 @@ def alloc_page(k: Kernel) -> int:
         OutOfFrames: none is free.
     """
     u64 = k.u64
-    mm = k.data(mm_data).pa >> 3
+    mm = k.mm_word
     count = u64[mm + _PCP_COUNT] or _fill_pcp(k)
     u64[mm + _PCP_COUNT] = count - 1
     head = mm + _PCP_LIST
@@ -192,6 +193,30 @@ def alloc_page(k: Kernel) -> int:
     return pa
 
 
+def get_mapped_page(k: Kernel) -> int:
+    """Return a frame of zeros that one user entry is about to map: ``alloc_page``, written out.
+
+    This is what a page fault costs, and two calls are a third of it.
+    """
+    u64 = k.u64
+    mm = k.mm_word
+    count = u64[mm + _PCP_COUNT] or _fill_pcp(k)
+    u64[mm + _PCP_COUNT] = count - 1
+    head = mm + _PCP_LIST
+    lru = (u64[head] & PHYSICAL_MASK) >> 3
+    u64[head] = following = u64[lru]
+    u64[((following & PHYSICAL_MASK) >> 3) + 1] = u64[lru + 1]
+    p = lru - _LRU
+    u64[p + _COUNTS] = _ONE_MAPPING
+    u64[p + _PRIVATE] = 0
+    pa: int = p - ((u64[mm + _MEM_MAP] & PHYSICAL_MASK) >> 3) << _WORD_TO_PA
+    if u64[p]:
+        u64[p] = 0
+        k.flush_code(pa)
+    k.u8[pa : pa + PAGE_SIZE] = _ZERO_PAGE
+    return pa
+
+
 def get_zeroed_page(k: Kernel) -> int:
     """Return a frame as ``alloc_page`` does, filled with zeros."""
     pa = alloc_page(k)
@@ -202,7 +227,7 @@ def get_zeroed_page(k: Kernel) -> int:
 def free_page(k: Kernel, pa: int) -> None:
     """Give the frame at ``pa`` back.  The caller's must be the only reference."""
     u64 = k.u64
-    mm = k.data(mm_data).pa >> 3
+    mm = k.mm_word
     p = ((u64[mm + _MEM_MAP] & PHYSICAL_MASK) >> 3) + (pa >> PAGE_SHIFT << _PAGE_WORDS_SHIFT)
     if u64[p + _COUNTS] != _ONE_REFERENCE or u64[p] or u64[p + _MAPPING]:
         _prepare_free(k, p, pa, 0)
@@ -260,7 +285,7 @@ def get_page(k: Kernel, pa: int) -> None:
     """Take another reference to the allocated page at ``pa``."""
     i32 = k.i32
     ref = (
-        ((k.u64[(k.data(mm_data).pa >> 3) + _MEM_MAP] & PHYSICAL_MASK) >> 2)
+        ((k.u64[k.mm_word + _MEM_MAP] & PHYSICAL_MASK) >> 2)
         + (pa >> PAGE_SHIFT << _PAGE_WORDS_SHIFT + 1)
         + _REFCOUNT_I32
     )
@@ -274,7 +299,7 @@ def put_page(k: Kernel, pa: int) -> None:
     """Drop a reference to the page at ``pa``; the last one frees the whole allocation."""
     i32 = k.i32
     ref = (
-        ((k.u64[(k.data(mm_data).pa >> 3) + _MEM_MAP] & PHYSICAL_MASK) >> 2)
+        ((k.u64[k.mm_word + _MEM_MAP] & PHYSICAL_MASK) >> 2)
         + (pa >> PAGE_SHIFT << _PAGE_WORDS_SHIFT + 1)
         + _REFCOUNT_I32
     )
@@ -303,7 +328,7 @@ def release_pages(k: Kernel, pas: Iterable[int]) -> None:
     A frame may be named more than once, once for each reference.
     """
     u64 = k.u64
-    mem_map = (u64[(k.data(mm_data).pa >> 3) + _MEM_MAP] & PHYSICAL_MASK) >> 3
+    mem_map = (u64[k.mm_word + _MEM_MAP] & PHYSICAL_MASK) >> 3
     freed = []
     for pa in pas:
         p = mem_map + (pa >> PAGE_SHIFT << _PAGE_WORDS_SHIFT)
@@ -357,7 +382,7 @@ def free_pages(k: Kernel, pa: int, order: int) -> None:
     k.u32[(p << 1) + _ORDER_U32] = 0
     last = p + (n << _PAGE_WORDS_SHIFT)
     u64[p + _PAGE_WORDS + _LRU : last : _PAGE_WORDS] = _ZEROS[: n - 1]
-    u64[(k.data(mm_data).pa >> 3) + _NR_FREE_PAGES] += n
+    u64[k.mm_word + _NR_FREE_PAGES] += n
     _free_block(k, pa >> PAGE_SHIFT, order)
 
 
@@ -368,7 +393,7 @@ def alloc_pages_bulk(k: Kernel, n: int) -> list[int]:
         OutOfFrames: fewer are free; none has been taken.
     """
     u64 = k.u64
-    mm = k.data(mm_data).pa >> 3
+    mm = k.mm_word
     if u64[mm + _NR_FREE_PAGES] < n:
         drain_local_pages(k)
         if u64[mm + _NR_FREE_PAGES] < n:
@@ -401,7 +426,7 @@ def _prepare_new(k: Kernel, pfn: int, n: int) -> int:
 
 def _index(k: Kernel, pa: int) -> int:
     """Return the index in ``k.u64`` of the struct page of the frame at ``pa``."""
-    mem_map: int = k.u64[(k.data(mm_data).pa >> 3) + _MEM_MAP] & PHYSICAL_MASK
+    mem_map: int = k.u64[k.mm_word + _MEM_MAP] & PHYSICAL_MASK
     return (mem_map >> 3) + (pa >> PAGE_SHIFT << _PAGE_WORDS_SHIFT)
 
 
@@ -523,7 +548,7 @@ def _drain_pcp(k: Kernel, n: int) -> None:
 def _take_frames(k: Kernel, n: int) -> list[tuple[int, int]]:
     """Take up to ``n`` frames from the smallest blocks; return runs (first pfn, length)."""
     u64 = k.u64
-    mm = k.data(mm_data).pa >> 3
+    mm = k.mm_word
     runs = []
     wanted = n
     order = 0
@@ -550,7 +575,7 @@ def _take_frames(k: Kernel, n: int) -> list[tuple[int, int]]:
 def _take_block(k: Kernel, order: int) -> int:
     """Take a block of ``order``, splitting the smallest that is large enough."""
     u64 = k.u64
-    mm = k.data(mm_data).pa >> 3
+    mm = k.mm_word
     drained = False
     while True:
         for have in range(order, NR_PAGE_ORDERS):
@@ -578,7 +603,7 @@ def _account(u64: memoryview, mm: int, n: int) -> None:
 def _grow(k: Kernel) -> bool:
     """Bring the next section that was deferred into the free lists; tell whether there was one."""
     u64 = k.u64
-    mm = k.data(mm_data).pa >> 3
+    mm = k.mm_word
     pfn = u64[mm + _DEFERRED]
     max_pfn = u64[mm + _MAX_PFN]
     if pfn == max_pfn:
@@ -602,7 +627,7 @@ def _grow(k: Kernel) -> bool:
 def _add_run(k: Kernel, pfn: int, end: int) -> None:
     """Put frames ``pfn`` to ``end``, none of whose neighbours is free, on the free lists."""
     u64 = k.u64
-    mm = k.data(mm_data).pa >> 3
+    mm = k.mm_word
     mem_map = (u64[mm + _MEM_MAP] & PHYSICAL_MASK) >> 3
     # Downwards, because the block that is put on a list last is taken first.
     while end > pfn:
@@ -647,7 +672,7 @@ def _free_frames(k: Kernel, pfns: list[int]) -> None:
     """Give single frames back, neighbours together."""
     if not pfns:
         return
-    k.u64[(k.data(mm_data).pa >> 3) + _NR_FREE_PAGES] += len(pfns)
+    k.u64[k.mm_word + _NR_FREE_PAGES] += len(pfns)
     pfns.sort()
     start = end = pfns[0]
     for pfn in pfns:
@@ -669,7 +694,7 @@ def _free_run(k: Kernel, pfn: int, end: int) -> None:
 def _free_block(k: Kernel, pfn: int, order: int) -> None:
     """Put a block on the free lists, merged with its buddy if that is free, and so on."""
     u64 = k.u64
-    mm = k.data(mm_data).pa >> 3
+    mm = k.mm_word
     mem_map = (u64[mm + _MEM_MAP] & PHYSICAL_MASK) >> 3
     max_pfn = u64[mm + _MAX_PFN]
     while order < MAX_PAGE_ORDER:

@@ -215,7 +215,7 @@ def kmem_cache_alloc(k: Kernel, cache: int) -> int:
 def kmem_cache_free(k: Kernel, pa: int) -> None:
     """Free the object at physical address ``pa``, of whatever cache it is."""
     u64 = k.u64
-    mem_map = (u64[(k.data(mm_data).pa >> 3) + _MEM_MAP] & PHYSICAL_MASK) >> 3
+    mem_map = (u64[k.mm_word + _MEM_MAP] & PHYSICAL_MASK) >> 3
     p = mem_map + (pa >> PAGE_SHIFT << _PAGE_WORDS_SHIFT)
     if not u64[p] & _SLAB:
         p = _slab_head(k, p, pa)
@@ -289,7 +289,7 @@ def _new_slab(k: Kernel, cache: int) -> int:
     start = base >> 3
     u64[start : start + (n - 1) * step + 1 : step] = memoryview(words)
 
-    mm = k.data(mm_data).pa >> 3
+    mm = k.mm_word
     mem_map = (u64[mm + _MEM_MAP] & PHYSICAL_MASK) >> 3
     p = mem_map + (base >> PAGE_SHIFT << _PAGE_WORDS_SHIFT)
     lru = p + _LRU
@@ -311,7 +311,7 @@ def _discard_slab(k: Kernel, cache: int, p: int) -> None:
     """Give a slab on the partial list without objects in use back to the page allocator."""
     u64 = k.u64
     c = cache >> 3
-    mm = k.data(mm_data).pa >> 3
+    mm = k.mm_word
     order = k.u32[(cache >> 2) + _SLAB_SHIFT_U32] - PAGE_SHIFT
     list_del_va(u64, PAGE_OFFSET + (p + _LRU << 3))
     u64[p] &= ~_SLAB
@@ -374,13 +374,13 @@ def kmalloc(k: Kernel, size: int) -> int:
         BUG_ON(size > KMALLOC_MAX_SIZE, f"kmalloc of {size} bytes")
         return alloc_pages(k, ((size - 1) >> PAGE_SHIFT).bit_length())
     index = (size - 1).bit_length() if size > 192 else _SMALL[max(size - 1, 0) >> 3]
-    cache = k.u64[(k.data(mm_data).pa >> 3) + _KMALLOC_CACHES + index] & PHYSICAL_MASK
+    cache = k.u64[k.mm_word + _KMALLOC_CACHES + index] & PHYSICAL_MASK
     return kmem_cache_alloc(k, cache)
 
 
 def kfree_pa(k: Kernel, pa: int) -> None:
     """Free what ``kmalloc`` or ``kmem_cache_alloc`` returned."""
-    mem_map = (k.u64[(k.data(mm_data).pa >> 3) + _MEM_MAP] & PHYSICAL_MASK) >> 2
+    mem_map = (k.u64[k.mm_word + _MEM_MAP] & PHYSICAL_MASK) >> 2
     p = mem_map + (pa >> PAGE_SHIFT << _PAGE_WORDS_SHIFT + 1)
     if k.u32[p] & (_HEAD | _SLAB) == _HEAD:
         free_pages(k, pa, k.u32[p + _ORDER_U32])

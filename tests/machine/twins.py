@@ -25,40 +25,43 @@ SCRATCH = range(control.SCRATCH, control.SCRATCH + 8)
 
 
 class State:
-    """The context, RAM and control block at one moment."""
+    """The context, RAM and control block at one moment, in buffers that are used again."""
 
-    def __init__(self, cpu: Cpu, *, words_only: bool = False) -> None:
-        self.words = bytearray(cpu.words.cast("B"))
-        self.words[SCRATCH.start : SCRATCH.stop] = bytes(8)
-        self.context = self.ram = b""
+    def __init__(self, cpu: Cpu) -> None:
+        self.cpu = cpu
+        self.blob = Context(cpu.uc, cpu.layout)
+        self.ram = ctypes.create_string_buffer(cpu.ram.size)
+        self.words = b""
+
+    def save(self, *, words_only: bool) -> None:
+        words = bytearray(self.cpu.words.cast("B"))
+        words[SCRATCH.start : SCRATCH.stop] = bytes(8)
+        self.words = bytes(words)
         if not words_only:
-            blob = Context(cpu.uc, cpu.layout)
-            lib.uc_context_save(cpu.uc, blob.pointer)
-            self.context = bytes(blob.state)
-            self.ram = bytes(cpu.ram.u8)
+            lib.uc_context_save(self.cpu.uc, self.blob.pointer)
+            ctypes.memmove(self.ram, self.cpu.ram.address, self.cpu.ram.size)
 
-    def load(self, cpu: Cpu) -> None:
-        """Put it back."""
-        cpu.words.cast("B")[:] = self.words
-        if self.context:
-            blob = Context(cpu.uc, cpu.layout)
-            blob.state[:] = self.context
-            lib.uc_context_restore(cpu.uc, blob.pointer)
-            cpu.ram.u8[:] = self.ram
+    def load(self, *, words_only: bool) -> None:
+        self.cpu.words.cast("B")[:] = self.words
+        if not words_only:
+            lib.uc_context_restore(self.cpu.uc, self.blob.pointer)
+            ctypes.memmove(self.cpu.ram.address, self.ram, self.cpu.ram.size)
 
-    def differences(self, other: State, cpu: Cpu) -> list[str]:
+    def differences(self, other: State, *, words_only: bool) -> list[str]:
         """Say where two states differ, by name where there is one."""
-        lay = cpu.layout
+        lay = self.cpu.layout
         base = lay.regs
         names = {getattr(lay, name) - base: name for name in lay.__dataclass_fields__
                  if name != "size"}
         names |= {lay.segment(s) - base: s for s in ("cs", "ss", "tr", "gdt", "idt")}
+        pairs = [("word", self.words, other.words)]
+        if not words_only:
+            pairs.append(("context", bytes(self.blob.state), bytes(other.blob.state)))
+            if _memcmp(self.ram, other.ram, self.cpu.ram.size):
+                pairs.append(("ram", self.ram.raw, other.ram.raw))
         found = []
-        for kind in ("context", "ram", "words"):
-            ours, theirs = getattr(self, kind), getattr(other, kind)
-            if ours == theirs:
-                continue
-            for place in range(0, len(ours), 8):
+        for kind, ours, theirs in pairs:
+            for place in range(0, len(ours), 8) if ours != theirs else ():
                 if ours[place : place + 8] == theirs[place : place + 8]:
                     continue
                 near = max((n for n in names if n <= place), default=0)
@@ -69,23 +72,33 @@ class State:
         return found
 
 
-def compare(cpu: Cpu, native: Any, python: Any, arguments: tuple[Any, ...], *,
-            words_only: bool = False) -> Any:
-    """Call both twins from the present state; return the reference's answer.
+_memcmp = ctypes.CDLL(None).memcmp
+_memcmp.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
 
-    Raises:
-        AssertionError: they differ in a byte, or in the answer.
-    """
-    before = State(cpu, words_only=words_only)
-    answer = native(*arguments)
-    ours = State(cpu, words_only=words_only)
-    before.load(cpu)
-    expected = python(*arguments)
-    theirs = State(cpu, words_only=words_only)
-    assert answer == expected, f"native answers {answer}, the reference {expected}"
-    differences = ours.differences(theirs, cpu)
-    assert not differences, "\n".join([f"the twins of {arguments} differ:", *differences[:20]])
-    return expected
+
+class Comparer:
+    """Runs twins on one CPU and compares what they do."""
+
+    def __init__(self, cpu: Cpu) -> None:
+        self.before, self.ours, self.theirs = State(cpu), State(cpu), State(cpu)
+
+    def compare(self, native: Any, python: Any, arguments: tuple[Any, ...], *,
+                words_only: bool = False) -> Any:
+        """Call both twins from the present state; return the reference's answer.
+
+        Raises:
+            AssertionError: they differ in a byte, or in the answer.
+        """
+        self.before.save(words_only=words_only)
+        answer = native(*arguments)
+        self.ours.save(words_only=words_only)
+        self.before.load(words_only=words_only)
+        expected = python(*arguments)
+        self.theirs.save(words_only=words_only)
+        assert answer == expected, f"native answers {answer}, the reference {expected}"
+        found = self.ours.differences(self.theirs, words_only=words_only)
+        assert not found, "\n".join([f"the twins of {arguments} differ:", *found[:20]])
+        return expected
 
 
 class TwinCpu(Cpu):
@@ -115,6 +128,7 @@ class TwinCpu(Cpu):
         self.native: dict[str, Any] = {}
         self.python: dict[str, Any] = {}
         super().__init__(*arguments, **keywords)
+        self.comparer = Comparer(self)
 
     def _counted(self, hook: Any) -> Any:
         def slow(*arguments: Any) -> Any:
@@ -127,10 +141,10 @@ class TwinCpu(Cpu):
         native, python = self.native[name], self.python[name]
 
         def both(*arguments: Any) -> Any:
-            if name == "on_out" and arguments[1] != HOST_CALL_PORT:
-                return native(*arguments)  # devices must not see the access twice
+            if name == "on_out" and (arguments[1] != HOST_CALL_PORT or self.cpl):
+                return native(*arguments)  # the reference's own; devices must not see it twice
             self.compared[name] += 1
-            return compare(self, native, python, arguments,
-                           words_only=name in ("on_block", "on_out"))
+            return self.comparer.compare(native, python, arguments,
+                                         words_only=name in ("on_block", "on_out"))
 
         return both

@@ -66,7 +66,7 @@ def black_height(node: rb_node | None, parent: rb_node | None) -> int:
     if node is None:
         return 0
     assert rb_parent(node) == parent
-    word = node.k.u64[node.pa >> 3]
+    word: int = node.k.u64[node.pa >> 3]
     if not word & BLACK:
         assert parent is not None
         for child in (node.rb_left, node.rb_right):

@@ -43,7 +43,6 @@ def make() -> xarray:
     """Return an empty array, in the image of a kernel with nothing but its allocators."""
     mm = KERNEL_LOAD + 0x100
     k = Kernel(Ram(RAM_SIZE), {"mm_data": START_KERNEL_MAP + mm}, IMAGE_END)
-    k.slab_memo = {}
     mem_init(k, RAM_SIZE, IMAGE_END, [(0, IMAGE_END)])
     kmem_cache_init(k)
     assert mm + mm_data.size <= IMAGE_END
