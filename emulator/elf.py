@@ -5,6 +5,7 @@ See: System V ABI (generic), "Object Files"; elf(5).
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -123,7 +124,7 @@ def _symbol_table(parts: list[Section], symbols: Mapping[str, int],
                   sizes: Mapping[str, int]) -> tuple[bytes, bytes]:
     strtab, offsets = _strings(symbols)
     starts = sorted({*symbols.values(), *(part.va + part.size for part in parts)})
-    following = dict(zip(starts, starts[1:], strict=False))
+    following = dict(itertools.pairwise(starts))
     symtab = bytearray(_SYM.size)
     for name, address in sorted(symbols.items(), key=lambda item: (item[1], item[0])):
         index, part = next(((i, p) for i, p in enumerate(parts, 1)

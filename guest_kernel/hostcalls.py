@@ -169,7 +169,8 @@ class HostCalls:
         regs = u64[self._regs_index] & PHYSICAL_MASK
         if u64[(regs + _CS) >> 3] & 3:
             try:
-                handle_mm_fault(k.current(), u64[self._cr2_index], u64[(regs + _ORIG_AX_BYTES) >> 3])
+                handle_mm_fault(k.current(), u64[self._cr2_index],
+                                u64[(regs + _ORIG_AX_BYTES) >> 3])
                 return
             except (PageFaultFailed, OutOfFrames):
                 pass  # is tried again below, where it becomes a signal

@@ -72,6 +72,14 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser("demo", help="show the machine at work on a small program")
     demo.set_defaults(command=_demo)
+
+    layout = commands.add_parser(
+        "layout", help="print the kernel's structures as C, with offsets",
+        description="Print structures of the kernel as C, with offsets, sizes, who writes each "
+                    "member and what it means; without a name, list them all.")
+    layout.set_defaults(command=_layout)
+    layout.add_argument("structures", nargs="*", metavar="STRUCT", type=_structure,
+                        help="name of a structure, such as task_struct")
     return parser
 
 
@@ -94,8 +102,8 @@ def _complete(arguments: list[str]) -> list[str]:
 
 def _size(text: str) -> int:
     suffixes = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
-    digits, factor = (text[:-1], suffixes[text[-1:].upper()]) if text[-1:].upper() in suffixes else (
-        text, 1)
+    factor = suffixes.get(text[-1:].upper(), 1)
+    digits = text if factor == 1 else text[:-1]
     try:
         size = int(digits, 0) * factor
     except ValueError:
@@ -133,6 +141,16 @@ def _variable(text: str) -> tuple[str, str]:
     if not name or not equals:
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=VALUE")
     return name, value
+
+
+def _structure(name: str) -> str:
+    from ringlet.layout import UnknownStructureError, find
+
+    try:
+        find(name)
+    except UnknownStructureError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return name
 
 
 def _fail(message: str, status: int) -> int:
@@ -226,6 +244,20 @@ def _demo(_options: argparse.Namespace) -> int:
     from ringlet.demo import show
 
     return show(sys.stdout)
+
+
+def _layout(options: argparse.Namespace) -> int:
+    from ringlet.layout import describe, find, listing
+
+    if not options.structures:
+        for line in listing():
+            print(line)
+    for number, name in enumerate(options.structures):
+        if number:
+            print()
+        for line in describe(find(name)):
+            print(line)
+    return 0
 
 
 if __name__ == "__main__":

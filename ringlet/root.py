@@ -29,7 +29,8 @@ def base() -> bytes:
 def _base() -> bytes:
     from userland.assembler import assemble_program
 
-    entries = [directory("bin"), directory("dev"), directory("tmp", 0o1777), directory("root", 0o700)]
+    entries = [directory("bin"), directory("dev"), directory("tmp", 0o1777),
+               directory("root", 0o700)]
     entries += [CpioEntry(f"dev/{name}".encode(), stat.S_IFCHR | mode, rdev=(major, minor))
                 for name, major, minor, mode in _DEVICES]
     entries += [CpioEntry(f"bin/{source.stem}".encode(), stat.S_IFREG | 0o755,

@@ -220,8 +220,8 @@ def check_program(path: Path) -> None:
         raise ProgramError(f"{path}: is not an ELF program", 126)
     machine = int.from_bytes(head[18:20], "little" if head[5] == 1 else "big")
     if head[4] != 2 or machine != 62:
-        names = {3: "i386", 8: "MIPS", 20: "PowerPC", 21: "PowerPC64", 40: "Arm", 62: "x86-64 (x32)",
-                 183: "AArch64", 243: "RISC-V"}
+        names = {3: "i386", 8: "MIPS", 20: "PowerPC", 21: "PowerPC64", 40: "Arm",
+                 62: "x86-64 (x32)", 183: "AArch64", 243: "RISC-V"}
+        name = names.get(machine, f"machine {machine}")
         bits = {1: "32-bit", 2: "64-bit"}.get(head[4], "malformed")
-        raise ProgramError(f"{path}: is a {bits} {names.get(machine, f'machine {machine}')} program; "
-                           "only 64-bit x86-64 ones run", 126)
+        raise ProgramError(f"{path}: is a {bits} {name} program; only 64-bit x86-64 ones run", 126)

@@ -96,8 +96,8 @@ class Statistics:
             f"({self.virtual_ns / 1e6 / max(seconds, 1e-9):,.0f} MB of code a second)",
             f"{self.context_switches:>14,}  context switches",
             f"{self.peak_frames:>14,}  frames at most",
-            f"{self.syscalls_total:>14,}  system calls, {self.syscalls_native:,} of them answered in "
-            "assembly",
+            f"{self.syscalls_total:>14,}  system calls, {self.syscalls_native:,} of them answered "
+            "in assembly",
         ]
         for title, table in (("page faults", self.faults), ("exceptions", self.exceptions),
                              ("hosted system calls", self.syscalls)):

@@ -1,6 +1,6 @@
 """Linux's red-black tree nodes.  See Linux include/linux/rbtree_types.h."""
 
-from guest_kernel.layout.declare import Ptr, Struct, U64
+from guest_kernel.layout.declare import U64, Ptr, Struct
 
 
 class rb_node(Struct):

@@ -2,6 +2,7 @@
 
 from guest_kernel.layout.declare import U64, Array, Struct
 
+
 class stats_data(Struct):
     """What has happened since boot."""
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from guest_kernel.layout.declare import I32, U8, U32, U64, Array, Embed, Struct, U16
+from guest_kernel.layout.declare import I32, U8, U16, U32, U64, Array, Embed, Struct
 from guest_kernel.layout.sched import wait_queue_head
 
 N_TTY_BUF_SIZE: Final = 4096

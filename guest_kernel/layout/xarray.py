@@ -1,6 +1,6 @@
 """Linux's extensible arrays: the page cache, idr.  See Linux include/linux/xarray.h."""
 
-from guest_kernel.layout.declare import Array, Embed, Ptr, Struct, U8, U32, U64, VoidPtr
+from guest_kernel.layout.declare import U8, U32, U64, Array, Embed, Ptr, Struct, VoidPtr
 from guest_kernel.layout.list import list_head
 
 XA_CHUNK_SHIFT = 6

@@ -126,7 +126,7 @@ def _structs() -> Any:
 
     structs = ELFStructs(little_endian=True, elfclass=64)
     structs.create_basic_structs()
-    structs.create_advanced_structs(None, EM_X86_64, None)
+    structs.create_advanced_structs("ET_EXEC", "EM_X86_64", "ELFOSABI_SYSV")
     return structs
 
 

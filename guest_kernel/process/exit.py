@@ -138,7 +138,8 @@ def release_task(task: task_struct) -> None:
     put_task_struct(task)
 
 
-def wait_for_child(parent: task_struct) -> tuple[int, int]:
+# The last statement never returns, which the linter cannot see.
+def wait_for_child(parent: task_struct) -> tuple[int, int]:  # noqa: RET503
     """Reap a zombie child, sleeping until there is one.
 
     Returns:

@@ -44,8 +44,15 @@ from guest_kernel.layout.sched import (
 from guest_kernel.lib.list import INIT_LIST_HEAD, list_add_tail
 from guest_kernel.mm.page_alloc import OutOfFrames, alloc_pages, free_pages
 from guest_kernel.mm.slab import kfree, kzalloc
-from guest_kernel.process.pid import PIDTYPE_PGID, PIDTYPE_PID, PIDTYPE_SID, PIDTYPE_TGID
-from guest_kernel.process.pid import alloc_pid, attach_pid, put_pid
+from guest_kernel.process.pid import (
+    PIDTYPE_PGID,
+    PIDTYPE_PID,
+    PIDTYPE_SID,
+    PIDTYPE_TGID,
+    alloc_pid,
+    attach_pid,
+    put_pid,
+)
 from guest_kernel.sched.core import wake_up_new_task
 from guest_kernel.sched.wait import init_waitqueue_head
 from guest_kernel.signal.numbers import SIGCHLD
@@ -183,7 +190,7 @@ def _init_priority(task: task_struct) -> None:
 
 
 def _sched_fork(task: task_struct) -> None:
-    setattr(task, "__state", TASK_NEW)  # noqa: B010  # the first state; no transition leads to it
+    setattr(task, "__state", TASK_NEW)  # the first state; no transition leads to it
     _init_priority(task)
 
 

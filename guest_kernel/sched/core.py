@@ -54,15 +54,15 @@ def set_task_state(task: task_struct, state: int) -> None:
     Raises:
         KernelPanic: the change makes no sense from the present state.
     """
-    old = getattr(task, "__state")  # noqa: B009  # the name would be mangled in a class
+    old = getattr(task, "__state")  # the name would be mangled in a class
     if state not in _TRANSITIONS.get(old, ()):
         BUG(f"task {task.pid}: state {old:#x} cannot become {state:#x}")
-    setattr(task, "__state", state)  # noqa: B010  # likewise
+    setattr(task, "__state", state)  # likewise
 
 
 def task_state(task: task_struct) -> int:
     """Return ``task.__state``."""
-    state: int = getattr(task, "__state")  # noqa: B009  # the name would be mangled in a class
+    state: int = getattr(task, "__state")  # the name would be mangled in a class
     return state
 
 

@@ -21,8 +21,13 @@ from guest_kernel.layout.sched import (
     wait_queue_entry,
     wait_queue_head,
 )
-from guest_kernel.lib.list import INIT_LIST_HEAD, list_add_tail, list_del, list_empty
-from guest_kernel.lib.list import list_for_each_entry
+from guest_kernel.lib.list import (
+    INIT_LIST_HEAD,
+    list_add_tail,
+    list_del,
+    list_empty,
+    list_for_each_entry,
+)
 from guest_kernel.mm.slab import kfree, kzalloc
 from guest_kernel.sched.core import set_task_state, try_to_wake_up, wake_up_process
 from guest_kernel.time.hrtimer import FUNCTIONS, HrtimerFn, hrtimer_cancel, hrtimer_start
