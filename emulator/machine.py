@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Final
 
 from emulator.cpu import control
-from emulator.cpu.control import Exit
+from emulator.cpu.control import Activity, Exit
 from emulator.cpu.cpu import Cpu, MicrocodeKind
 from emulator.devices.bus import Mmio, Ports
 from emulator.devices.cmos import Cmos
@@ -26,6 +26,7 @@ from emulator.memory import Ram, fingerprint
 
 MIB: Final = 1 << 20
 DEFAULT_MEM: Final = 256 * MIB
+MAX_MEM: Final = 3584 * MIB
 DEFAULT_EPOCH: Final = 1_700_000_000  # 2023-11-14 22:13:20 UTC, when the clock is 0
 
 HPET_BASE: Final = 0xFED0_0000
@@ -42,7 +43,7 @@ class Machine:
     """An x86-64 machine.
 
     Args:
-        mem: bytes of RAM, a multiple of 4096.
+        mem: bytes of RAM, a multiple of 4096, at most :data:`MAX_MEM`.
         microcode: see :class:`Cpu`.
         epoch: seconds since 1970 that the CMOS clock shows at clock 0.
         output: gets what the serial console sends; by default it gathers in ``console``.
@@ -61,10 +62,12 @@ class Machine:
     def __init__(self, mem: int = DEFAULT_MEM, *, microcode: MicrocodeKind | None = None,
                  epoch: int = DEFAULT_EPOCH,
                  output: Callable[[bytes], None] | None = None) -> None:
+        if mem > MAX_MEM:
+            raise ValueError(f"RAM size {mem:#x} is more than {MAX_MEM:#x}, where devices begin")
         self.ram = Ram(mem)
         self.ports = Ports()
         self.mmio = Mmio()
-        self.cpu = Cpu(self.ram, self, microcode=microcode)
+        self.cpu = Cpu(self.ram, self, _MmioWindow(self), microcode=microcode)
         self.epoch = epoch
         self.console = bytearray()
         self.exit_status = 0
@@ -90,7 +93,6 @@ class Machine:
         ):
             self.ports.attach(ports, device)
         self.mmio.attach(HPET_BASE, 0x400, self.hpet)
-        self.cpu.map_mmio(HPET_BASE, 0x1000, _MmioWindow(self))
 
     def close(self) -> None:
         """Free the engine; the machine cannot run afterwards."""
@@ -133,14 +135,14 @@ class Machine:
     def arm(self) -> None:
         """Tell the CPU when to stop next, after a device may have changed its mind."""
         words = self._words
+        end = min(self._slice_end, self._limit)
+        words[control.SLICE_END >> 3] = end
         if self.pic.pending:
             words[control.DEADLINE >> 3] = 0
             words[control.WAIT_IF >> 3] = 1
-            words[control.SLICE_END >> 3] = min(self._slice_end, self._limit)
         else:
             event = self.hpet.next_event()
-            words[control.DEADLINE >> 3] = min(
-                NEVER if event is None else event, self._slice_end, self._limit)
+            words[control.DEADLINE >> 3] = end if event is None else min(event, end)
             words[control.WAIT_IF >> 3] = 0
 
     # Running
@@ -165,8 +167,11 @@ class Machine:
         self.arm()
         cpu, pic, words = self.cpu, self.pic, self._words
         run = cpu.run
+        if words[control.ACTIVITY >> 3] and (end := self._wait()) is not None:
+            return end
         while True:
-            if pic.pending and cpu.interruptible():
+            # A debugger's stop inside a block does not make a place for interrupts.
+            if pic.pending and not words[control.RESUMED_INSIDE >> 3] and cpu.interruptible():
                 if not cpu.deliver(pic.acknowledge(), external=True):
                     return Exit.SHUTDOWN
                 self.arm()
@@ -177,11 +182,15 @@ class Machine:
                 self.host_call(words[control.EXIT_VALUE >> 3])
             elif reason is Exit.TIMER:
                 if self._on_deadline():
-                    return reason
+                    return self._stopping or reason
             elif reason is Exit.HALT:
-                if not self._wait_for_interrupt():
-                    return reason
-            elif reason is not Exit.PORT:
+                if (end := self._wait()) is not None:
+                    return self._stopping or end
+            elif reason is Exit.PORT:
+                # Nothing need have been retired: the time may be up all the same.
+                if self.clock >= words[control.SLICE_END >> 3] and self._on_deadline():
+                    return self._stopping or Exit.TIMER
+            else:
                 return reason
             if self._stopping is not None:
                 return self._stopping
@@ -195,6 +204,15 @@ class Machine:
         """End the run after the present host call or port access."""
         self._stopping = reason
         self.cpu.stop(reason)
+
+    def write_code(self, pa: int, code: bytes) -> None:
+        """Store code at physical address ``pa``, and forget what was translated from there.
+
+        Raises:
+            IndexError: it leaves RAM.
+        """
+        self.ram.write(pa, code)
+        self.cpu.flush_translations()
 
     def fingerprint(self) -> str:
         """Return a SHA-256 of RAM: equal for equal runs."""
@@ -211,25 +229,34 @@ class Machine:
         self.arm()
         return clock >= self._limit
 
-    def _wait_for_interrupt(self) -> bool:
-        """HLT: jump to the next timer; tell whether there is anything to wait for."""
-        if not self.cpu.interruptible():
-            return False
-        if self.pic.pending:
-            return True
-        if self.idle is not None and self.idle():
+    def _wait(self) -> Exit | None:
+        """The CPU is not active: jump from timer to timer until an interrupt will wake it.
+
+        Returns:
+            None if there is an interrupt to deliver, else how the run ends; the CPU then stays as
+            it is, and the next run waits on.
+        """
+        cpu, words = self.cpu, self._words
+        if words[control.ACTIVITY >> 3] == Activity.SHUTDOWN:
+            return Exit.SHUTDOWN
+        while cpu.interruptible():
+            if self.pic.pending:
+                words[control.RESUMED_INSIDE >> 3] = 0
+                return None
+            if self.idle is not None and self.idle():
+                self.arm()
+                if self._stopping is not None:
+                    return self._stopping
+                continue
+            event = self.hpet.next_event()
+            if self.clock >= self._limit:
+                return Exit.TIMER
+            if event is None:
+                break
+            words[control.CLOCK >> 3] = max(self.clock, min(event, self._limit))
+            self.hpet.tick(self.clock)
             self.arm()
-            return True
-        event = self.hpet.next_event()
-        if event is None:
-            return False
-        words = self._words
-        words[control.CLOCK >> 3] = max(words[control.CLOCK >> 3], min(event, self._limit))
-        self.hpet.tick(self.clock)
-        self.arm()
-        if self.clock >= self._limit and not self.pic.pending:
-            self._stopping = Exit.TIMER
-        return True
+        return Exit.HALT
 
     def _debug_exit(self, status: int) -> None:
         self.exit_status = status

@@ -37,8 +37,11 @@ UC_X86_INS_RDTSCP: Final = 609
 UC_X86_INS_SYSCALL: Final = 699
 UC_X86_INS_SYSENTER: Final = 700
 
-# No RDRAND, hence no randomness of the host's; SSE4.2 and no AVX, which the engine lacks.
-UC_CPU_X86_WESTMERE: Final = 16
+# No RDRAND, hence no randomness of the host's; RDTSCP, SSE4.2, and no AVX, which the engine lacks.
+UC_CPU_X86_SANDYBRIDGE: Final = 17
+
+UC_ERR_FETCH_UNMAPPED: Final = 8
+UC_ERR_FETCH_PROT: Final = 14
 
 # uc_ctl's request: type, number of arguments << 26, direction (1 write) << 30.
 _UC_CTL_USE_EXITS: Final = 4 | 1 << 26 | 1 << 30
@@ -123,7 +126,7 @@ def open_engine() -> c_void_p:
     """
     uc = c_void_p()
     check(lib.uc_open(UC_ARCH_X86, UC_MODE_64, ctypes.byref(uc)), "uc_open")
-    check(lib.uc_ctl(uc, c_uint32(_UC_CTL_CPU_MODEL), c_int(UC_CPU_X86_WESTMERE)), "CPU model")
+    check(lib.uc_ctl(uc, c_uint32(_UC_CTL_CPU_MODEL), c_int(UC_CPU_X86_SANDYBRIDGE)), "CPU model")
     check(lib.uc_ctl(uc, c_uint32(_UC_CTL_USE_EXITS), c_int(1)), "exits")
     return uc
 

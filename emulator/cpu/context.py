@@ -44,11 +44,11 @@ class Layout:
     size: int
     regs: int
     rip: int
-    eflags: int  # without the arithmetic flags while they are lazy
+    eflags: int  # in a hook, without the arithmetic flags and DF; between runs, with them
     cc_dst: int
     cc_src: int
     cc_src2: int
-    cc_op: int  # u32
+    cc_op: int  # u32; this, the three before and df count in a hook only: a run sets them
     df: int  # i32: 1 or -1
     hflags: int  # u32
     segments: int
@@ -61,6 +61,7 @@ class Layout:
     tsc_aux: int
     error_code: int  # i32
     exception_is_int: int  # i32
+    exception_next_eip: int  # behind the INT n
     dr: int
     old_exception: int  # i32
 
@@ -75,9 +76,11 @@ class Context:
     Attributes:
         pointer: for the engine's functions.
         u8, u32, i32, u64: the blob as arrays; an index is the offset divided by the item's size.
+        state: the CPU's part, which may be compared and copied from one context to another.  What
+            lies before it is the engine's own: a pointer, and bytes that it has not initialised.
     """
 
-    __slots__ = ("i32", "layout", "pointer", "size", "u8", "u32", "u64")
+    __slots__ = ("i32", "layout", "pointer", "size", "state", "u8", "u32", "u64")
 
     def __init__(self, uc: c_void_p, layout: Layout | None = None) -> None:
         self.pointer = c_void_p()
@@ -91,6 +94,7 @@ class Context:
         self.u64 = self.u8.cast("Q")
         if layout is not None:
             self.layout = layout
+            self.state = self.u8[layout.regs :]
 
     def __del__(self) -> None:
         if lib is not None and self.pointer.value:
@@ -164,7 +168,8 @@ def _measure(uc: c_void_p) -> Layout:
         segments=regs + 184, cr=find("cr2") - 16, efer=regs + 592, star=find("IA32_STAR"),
         lstar=find("IA32_LSTAR"), fmask=find("IA32_FMASK"),
         kernel_gs_base=find("IA32_KERNEL_GS_BASE"), tsc_aux=find("IA32_TSC_AUX"),
-        error_code=dr - 16, exception_is_int=dr - 12, dr=dr, old_exception=dr + 96,
+        error_code=dr - 16, exception_is_int=dr - 12, exception_next_eip=dr - 8, dr=dr,
+        old_exception=dr + 96,
     )
     expected = {
         "general registers": all(find(r) == regs + 8 * i for i, r in enumerate(GENERAL)),

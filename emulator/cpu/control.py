@@ -3,15 +3,20 @@
 The native microcode addresses it through the hooks' user-data pointer, Python through a
 memoryview; both keep the clock there.  Offsets are in bytes, each word 8 bytes.
 
-The clock counts code bytes retired.  At the start of each block its whole size is added; where a
-block is left early, what was not executed is taken back.  So the clock does not depend on how
-execution was cut into blocks, and names a point in time exactly.
+The clock counts code bytes retired, and 1 for each interrupt or exception delivered.  At the start
+of each block its whole size is added; where a block is left early, what was not executed is taken
+back.  So the clock does not depend on how execution was cut into blocks, and names a point in time
+exactly.  (One thing is counted twice: what is left of a block whose store has changed a later
+instruction of the same block, because the engine begins again there and does not say so.)
+
+A delivery counts because a handler whose first instruction cannot be fetched retires nothing, and
+would otherwise fault for ever at one instant.
 """
 
 from enum import IntEnum
 from typing import Final
 
-CLOCK: Final = 0  # code bytes retired, plus what idling skipped: virtual nanoseconds
+CLOCK: Final = 0  # bytes retired and events delivered, plus what idling skipped: virtual ns
 DEADLINE: Final = 8  # stop at the first natural block start at or after this clock
 BLOCK_START: Final = 16  # the current block: its address,
 BLOCK_SIZE: Final = 24  # and its size, 0 once its bytes have been settled
@@ -19,9 +24,9 @@ EXIT: Final = 32  # why the run ended, see Exit; 0 while nobody has said
 EXIT_VALUE: Final = 40  # what goes with it: the host call's number
 RIP: Final = 48  # where to run from, and where the run stopped
 RESUME_CLOCK: Final = 56  # the clock when the run began
-RESUMED_INSIDE: Final = 64  # 1: the run begins inside a block, by a debugger's doing
+RESUMED_INSIDE: Final = 64  # 1: the next run begins inside a block, by a debugger's doing
 WAIT_IF: Final = 72  # 1: an interrupt is pending; stop where RFLAGS.IF allows it
-SLICE_END: Final = 80  # with WAIT_IF: stop at this clock all the same
+SLICE_END: Final = 80  # stop at this clock even so, and in a storm of exceptions
 ERROR: Final = 88  # what uc_emu_start returned
 ENGINE: Final = 96  # uc_engine *
 CONTEXT: Final = 104  # uc_context *, the microcode's scratch
@@ -38,9 +43,19 @@ SLOW_SYSCALL: Final = 184
 SLOW_OUT: Final = 192
 SCRATCH: Final = 200
 NR_SYSCALLS: Final = 208  # SYSCALL instructions executed
-REFUSED: Final = 216  # 1: a port access was refused; nothing counts until the run ends
+REFUSED: Final = 216  # 1: an instruction was refused; nothing counts until the run ends
+ACCESSES: Final = 224  # the clock for which the block's device accesses are known; 0: none are
+ACTIVITY: Final = 232  # what the processor does when it is not told to run, see Activity
 TRAPS: Final = 256  # 256 words: events delivered, by vector
 SIZE: Final = 4096
+
+
+class Activity(IntEnum):
+    """The processor's activity state, as a VMCS numbers it; see Intel SDM vol. 3C, "VMCS"."""
+
+    ACTIVE = 0
+    HLT = 1  # waits for an interrupt
+    SHUTDOWN = 2  # for good
 
 
 class Exit(IntEnum):
@@ -51,7 +66,7 @@ class Exit(IntEnum):
     TIMER = 2  # the deadline was reached
     HALT = 3  # HLT
     SHUTDOWN = 4  # triple fault
-    PORT = 5  # a port access was refused: #GP is to be delivered
+    PORT = 5  # an exception was delivered between two runs, for a port access above all: run again
     DEBUG_EXIT = 6  # a device asked for the end of the machine
     BREAKPOINT = 7
     ERROR = 8  # the engine gave up

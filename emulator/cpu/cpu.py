@@ -12,9 +12,17 @@ Facts of the engine that shape this file, each held by ``tests/unit/test_unicorn
 - ``uc_emu_stop`` from a block hook ends the run before the block; from a port hook, at the end of
   the block that holds the instruction.  So code puts a jump behind a host call, and a refused port
   access takes away the address space from what follows it: see :meth:`Cpu._refuse`.
-- RIP is exact inside RDTSC and exception hooks, but inside a port hook it is the block's; see
-  :meth:`Cpu._port_rip`.
+- RIP is exact inside RDTSC, SYSCALL and exception hooks, but inside the hooks for ports, device
+  memory and SYSENTER it is the block's; see :mod:`emulator.cpu.block`.
+- INS stores 0 to its destination before it asks for the port, so a refused INS leaves 0 there.
+- Memory outside RAM that nothing is mapped to would end the run with an error, so all of it is
+  mapped to the bus; instructions cannot be fetched there, which is #UD here: all ones are no code.
+- The engine takes INT1 and RDPMC for undefined: see :meth:`Cpu._on_invalid`.
 - ``old_exception`` must be reset after each delivery: see :class:`Microcode`.
+
+Differences from a processor that remain: no #AC for unaligned data, no #GP for a reserved bit of
+CR4 or for IRETQ to a non-canonical RIP (the fetch there faults instead), RDMSR of an unknown MSR
+is 0, instruction breakpoints in DR0 to DR3 work and data breakpoints do not.
 """
 
 from __future__ import annotations
@@ -27,20 +35,29 @@ from ctypes import c_uint64, c_void_p
 from typing import Any, Final, Literal, Protocol
 
 from emulator.arch.exceptions import CpuException, Vector
+from emulator.arch.paging import PAGE_SIZE
 from emulator.arch.registers import MSR, RFLAGS
-from emulator.cpu import binding, control, mmu
+from emulator.cpu import binding, block, control, mmu
 from emulator.cpu.binding import REGISTERS, EngineError, check, lib
-from emulator.cpu.context import Context, measure, uc_x86_msr
-from emulator.cpu.control import Exit
-from emulator.cpu.microcode import HF_CPL, HF_INHIBIT_IRQ, Microcode, Shutdown
+from emulator.cpu.context import GENERAL, Context, measure, uc_x86_msr
+from emulator.cpu.control import Activity, Exit
+from emulator.cpu.microcode import HF_CPL, HF_CS64, HF_INHIBIT_IRQ, Microcode, Shutdown
 from emulator.cpu.native import NativeMicrocode, supported
 from emulator.memory import Ram
 
 HOST_CALL_PORT: Final = 0xF0
 HLT: Final = 0xF4
-EMPTY_TABLE: Final = 0xFEE0_0000  # physical address of a page of zeros that is no RAM
-_PORT_INSTRUCTIONS: Final = frozenset(
-    {"in", "out", "insb", "insw", "insd", "outsb", "outsw", "outsd"})
+END_OF_MEMORY: Final = 1 << mmu.MAXPHYADDR
+# A page-table base where no memory answers: every walk from there faults.
+NOWHERE: Final = END_OF_MEMORY - PAGE_SIZE
+
+# Opcodes that the engine takes for undefined, after prefixes and REX.
+_PREFIXES: Final = b"\x26\x2e\x36\x3e\x64\x65\x66\x67\xf2\xf3"
+_INT1: Final = b"\xf1"
+_RDPMC: Final = b"\x0f\x33"
+
+_M64: Final = (1 << 64) - 1
+_HOST_CALL: Final = Exit.HOST_CALL  # looked up a million times a second
 
 MicrocodeKind = Literal["native", "python"]
 
@@ -57,6 +74,16 @@ class MmioBus(Protocol):
 
     def read(self, pa: int, size: int) -> int: ...
     def write(self, pa: int, size: int, value: int) -> None: ...
+
+
+class Nothing:
+    """A bus without devices: reads float high, writes are lost."""
+
+    def read(self, _address: int, size: int) -> int:
+        return (1 << 8 * size) - 1
+
+    def write(self, _address: int, size: int, value: int) -> None:
+        """Nobody listens."""
 
 
 class Registers:
@@ -85,6 +112,7 @@ class Cpu:
     Args:
         ram: physical memory, mapped from address 0.
         ports: what IN and OUT reach; the host-call port is the CPU's own.
+        mmio: what all physical memory outside RAM reaches, by physical address.
         microcode: ``"native"``, ``"python"``, or ``None`` for native where the host can.
 
     Attributes:
@@ -93,18 +121,16 @@ class Cpu:
         regs: the registers.
     """
 
-    def __init__(self, ram: Ram, ports: PortBus, *, microcode: MicrocodeKind | None = None) -> None:
+    def __init__(self, ram: Ram, ports: PortBus, mmio: MmioBus | None = None, *,
+                 microcode: MicrocodeKind | None = None) -> None:
         self.ram = ram
         self.ports = ports
+        self.mmio = mmio or Nothing()
         if microcode is None:
             microcode = "native" if supported() else "python"
         self.microcode = microcode
         self.uc = binding.open_engine()
         check(lib.uc_mem_map_ptr(self.uc, 0, ram.size, binding.UC_PROT_ALL, ram.address), "map RAM")
-        self._empty_table = mmap.mmap(-1, mmap.PAGESIZE)
-        empty = ctypes.addressof(ctypes.c_char.from_buffer(self._empty_table))
-        check(lib.uc_mem_map_ptr(self.uc, EMPTY_TABLE, mmap.PAGESIZE, binding.UC_PROT_ALL, empty),
-              "map the empty table")
         self.layout = measure(self.uc)
         self._context = Context(self.uc, self.layout)
         self._refused = Context(self.uc, self.layout)
@@ -115,8 +141,12 @@ class Cpu:
         self._word = c_uint64()
         self._word_pointer = ctypes.byref(self._word)
         self._raised: BaseException | None = None
-        self._in_port = False
-        self._port_accesses = (0, 0)  # clock of a block, and the port accesses it has made
+        # What the running block has accessed so far; counts while the control
+        # block's ACCESSES is the clock.
+        self._port_accesses = 0
+        self._running: block.Block | None = None
+        self._accessing: Callable[[], int] | None = None  # in an access's hook: finds its RIP
+        self._half: tuple[int, int] | None = None  # of an access of 8 bytes to a device
         self.regs = Registers(self)
         self._fill_control_block()
         self._hook()
@@ -140,26 +170,25 @@ class Cpu:
             EngineError: the engine gave up, or stopped for no reason.
             BaseException: whatever a device raised inside a port access.
         """
-        self._enter()
-        words = self.words
+        reason = self._enter()
         if self._raised is not None:
             raised, self._raised = self._raised, None
             raise raised
-        reason = words[control.EXIT >> 3]
-        if words[control.ERROR >> 3] & 0xFFFF_FFFF:
-            check(words[control.ERROR >> 3] & 0xFFFF_FFFF, f"emulation at {self.rip:#x}")
-        if reason == Exit.HOST_CALL:
-            return Exit.HOST_CALL
+        if reason == _HOST_CALL:
+            return _HOST_CALL
         if reason == Exit.PORT:
             return Exit.PORT if self._deliver_refused() else Exit.SHUTDOWN
         if reason == Exit.NONE:
             return self._halted()
+        if reason == Exit.ERROR:
+            return self._failed(self.words[control.ERROR >> 3] & 0xFFFF_FFFF)
         return Exit(reason)
 
     def _halted(self) -> Exit:
         """Nobody has said why the run ended: it was HLT, or the engine has lost an exception."""
         try:
             if self.read_linear(self.rip - 1, 1)[0] == HLT:
+                self.words[control.ACTIVITY >> 3] = Activity.HLT
                 return Exit.HALT
         except (CpuException, IndexError):
             pass
@@ -168,6 +197,12 @@ class Cpu:
         raise EngineError(f"the engine stopped at {self.rip:#x} without a reason; "
                           f"its pending exception is {pending}")
 
+    def _failed(self, error: int) -> Exit:
+        """The engine has refused to go on; if it could not fetch outside RAM, deliver #UD."""
+        if error not in (binding.UC_ERR_FETCH_PROT, binding.UC_ERR_FETCH_UNMAPPED):
+            check(error, f"emulation at {self.rip:#x}")
+        return Exit.PORT if self.deliver(Vector.UD) else Exit.SHUTDOWN
+
     @property
     def rip(self) -> int:
         """Where the next run begins."""
@@ -175,16 +210,16 @@ class Cpu:
 
     @property
     def clock(self) -> int:
-        """Code bytes retired plus idle time skipped: virtual nanoseconds."""
+        """Virtual nanoseconds: see :mod:`emulator.cpu.control`."""
         return self.words[control.CLOCK >> 3]
 
     def now(self) -> int:
-        """The clock at this instruction, also from inside a device's port access."""
+        """The clock at this instruction, also from inside a device's access."""
         words = self.words
         clock = words[control.CLOCK >> 3]
         size = words[control.BLOCK_SIZE >> 3]
         if size:
-            rip = self._port_rip() if self._in_port else self._read("rip")
+            rip = self._accessing() if self._accessing is not None else self._read("rip")
             left = words[control.BLOCK_START >> 3] + size - rip
             if 0 < left <= size:
                 clock -= left
@@ -205,7 +240,7 @@ class Cpu:
 
     def deliver(self, vector: int, error_code: int = 0, *, external: bool = False,
                 software: bool = False, cr2: int | None = None) -> bool:
-        """Deliver an interrupt or exception at RIP, between two runs.
+        """Deliver an interrupt or exception at RIP, between two runs; it wakes a halted CPU.
 
         Returns:
             False if the machine has shut down (a triple fault).
@@ -215,7 +250,11 @@ class Cpu:
         context.u64[lay.rip >> 3] = self.rip
         if cr2 is not None:
             context.u64[(lay.cr >> 3) + 2] = cr2
+        self.words[control.ACTIVITY >> 3] = Activity.ACTIVE
         alive = self._deliver(vector, error_code, software=software, external=external)
+        # Outside a run the engine keeps all flags in one place, from which a run begins.
+        context.u64[lay.eflags >> 3] |= context.u64[lay.cc_src >> 3] | (
+            RFLAGS.DF if context.i32[lay.df >> 2] < 0 else 0)
         lib.uc_context_restore(self.uc, context.pointer)
         self.words[control.RIP >> 3] = context.u64[lay.rip >> 3]
         return alive
@@ -227,9 +266,13 @@ class Cpu:
         return self.rip if name == "rip" else self._read(name)
 
     def write_register(self, name: str, value: int) -> None:
-        """Set a register; a segment's selector alone, without loading the segment."""
+        """Set a register; a segment's selector alone, without loading the segment.
+
+        A new RIP also wakes a CPU that has halted or shut down.
+        """
         if name == "rip":
             self.words[control.RIP >> 3] = value
+            self.words[control.ACTIVITY >> 3] = Activity.ACTIVE
         self._word.value = value
         check(lib.uc_reg_write(self.uc, REGISTERS[name], self._word_pointer), f"write {name}")
 
@@ -251,15 +294,16 @@ class Cpu:
             return int(context.u32[self.layout.hflags >> 2] & HF_CPL)
 
     def save_state(self) -> bytes:
-        """Return the complete register state; opaque, for this engine version only."""
+        """Return the complete register and activity state; opaque, for this engine version only."""
         with self._saved() as context:
             context.u64[self.layout.rip >> 3] = self.rip
-            return bytes(context.u8)
+            return bytes(context.state) + bytes((self.words[control.ACTIVITY >> 3],))
 
     def restore_state(self, state: bytes) -> None:
         """Load what :meth:`save_state` returned; translations and the TLB are dropped."""
-        self._context.u8[:] = state
+        self._context.state[:] = state[:-1]
         lib.uc_context_restore(self.uc, self._context.pointer)
+        self.words[control.ACTIVITY >> 3] = state[-1]
         self.words[control.RIP >> 3] = self._context.u64[self.layout.rip >> 3]
         binding.flush_tlb(self.uc)
         binding.flush_tb(self.uc)
@@ -294,19 +338,6 @@ class Cpu:
         """Forget address translations, as if CR3 and CR4.PGE had been rewritten."""
         binding.flush_tlb(self.uc)
 
-    def map_mmio(self, base: int, size: int, bus: MmioBus) -> None:
-        """Route loads and stores of physical [base, base + size) to ``bus``."""
-        def read(_uc: int, offset: int, width: int, _data: int) -> int:
-            return self._guard(lambda: bus.read(base + offset, width), 0)
-
-        def write(_uc: int, offset: int, width: int, value: int, _data: int) -> None:
-            self._guard(lambda: bus.write(base + offset, width, value), None)
-
-        callbacks = binding.MMIO_READ(read), binding.MMIO_WRITE(write)
-        self._callbacks += callbacks
-        check(lib.uc_mmio_map(self.uc, base, size, callbacks[0], None, callbacks[1], None),
-              f"map device at {base:#x}")
-
     # The inside
 
     def _fill_control_block(self) -> None:
@@ -333,29 +364,19 @@ class Cpu:
     def _hook(self) -> None:
         """Install the hooks; Python's are always made, the native ones fall back on them."""
         python: dict[str, Any] = {
-            "on_block": binding.BLOCK_HOOK(self._on_block),
-            "on_intr": binding.INTR_HOOK(self._on_intr),
-            "on_invalid": binding.INVALID_HOOK(self._on_invalid),
-            "on_syscall": binding.SYSCALL_HOOK(self._on_syscall),
-            "on_sysenter": binding.SYSCALL_HOOK(self._on_sysenter),
-            "on_out": binding.OUT_HOOK(self._on_out),
-            "on_in": binding.IN_HOOK(self._on_in),
-            "on_rdtsc": binding.HANDLED_HOOK(self._on_rdtsc),
-            "on_rdtscp": binding.HANDLED_HOOK(self._on_rdtscp),
+            "on_block": binding.BLOCK_HOOK(self._shield(self._on_block, None)),
+            "on_intr": binding.INTR_HOOK(self._shield(self._on_intr, None)),
+            "on_invalid": binding.INVALID_HOOK(self._shield(self._on_invalid, True)),
+            "on_syscall": binding.SYSCALL_HOOK(self._shield(self._on_syscall, None)),
+            "on_sysenter": binding.SYSCALL_HOOK(self._shield(self._on_sysenter, None)),
+            "on_out": binding.OUT_HOOK(self._shield(self._on_out, None)),
+            "on_in": binding.IN_HOOK(self._shield(self._on_in, 0)),
+            "on_rdtsc": binding.HANDLED_HOOK(self._shield(self._on_rdtsc, 1)),
+            "on_rdtscp": binding.HANDLED_HOOK(self._shield(self._on_rdtscp, 1)),
         }
         self._callbacks: list[object] = list(python.values())
-        hooks: dict[str, object] = dict(python)
-        self._enter: Callable[[], object] = self._enter_python
-        if self.microcode == "native":
-            native = NativeMicrocode(self.layout, HOST_CALL_PORT)
-            self._callbacks.append(native)
-            hooks.update({n: a for n, a in native.entry.items() if n in hooks})
-            self.words[control.SLOW_INTR >> 3] = _address(python["on_intr"])
-            self.words[control.SLOW_SYSCALL >> 3] = _address(python["on_syscall"])
-            self.words[control.SLOW_OUT >> 3] = _address(python["on_out"])
-            enter = ctypes.CFUNCTYPE(None, c_void_p)(native.entry["run"])
-            block = c_void_p(self._block_address)
-            self._enter = lambda: enter(block)
+        self._enter: Callable[[], int] = self._enter_python
+        hooks = self._choose(python)
         instructions = {
             "on_syscall": binding.UC_X86_INS_SYSCALL, "on_sysenter": binding.UC_X86_INS_SYSENTER,
             "on_out": binding.UC_X86_INS_OUT, "on_in": binding.UC_X86_INS_IN,
@@ -366,6 +387,37 @@ class Cpu:
         for name, callback in hooks.items():
             binding.hook_add(self.uc, kinds.get(name, binding.UC_HOOK_INSN), callback,
                              self._block_address, instructions.get(name))
+        load = binding.MMIO_READ(self._shield(self._on_load, 0))
+        store = binding.MMIO_WRITE(self._shield(self._on_store, None))
+        self._callbacks += [load, store]
+        check(lib.uc_mmio_map(self.uc, self.ram.size, END_OF_MEMORY - self.ram.size,
+                              load, None, store, None), "map the bus")
+
+    def _choose(self, python: dict[str, Any]) -> dict[str, Any]:
+        """Return the hooks to install, and set how to enter: native ones, as far as there are."""
+        if self.microcode != "native":
+            return python
+        native = NativeMicrocode(self.layout, HOST_CALL_PORT)
+        self._callbacks.append(native)
+        self.words[control.SLOW_INTR >> 3] = _address(python["on_intr"])
+        self.words[control.SLOW_SYSCALL >> 3] = _address(python["on_syscall"])
+        self.words[control.SLOW_OUT >> 3] = _address(python["on_out"])
+        enter = ctypes.CFUNCTYPE(ctypes.c_uint32, c_void_p)(native.entry["run"])
+        control_block = c_void_p(self._block_address)
+        self._enter = lambda: enter(control_block)
+        return python | {name: native.entry[name] for name in python if name in native.entry}
+
+    def _shield(self, hook: Callable[..., Any], otherwise: Any) -> Callable[..., Any]:
+        """Wrap a hook: an exception inside it ends the run and comes out of :meth:`run`."""
+        def shielded(*arguments: Any) -> Any:
+            try:
+                return hook(*arguments)
+            except BaseException as error:
+                self._raised = error
+                self.stop(Exit.ERROR)
+                return otherwise
+
+        return shielded
 
     @contextmanager
     def _saved(self) -> Iterator[Context]:
@@ -380,39 +432,56 @@ class Cpu:
     def _deliver(self, vector: int, error_code: int, *, software: bool = False,
                  external: bool = False) -> bool:
         """Deliver on the saved context; on a triple fault, stop the machine."""
-        context, lay = self._context, self.layout
+        context, lay, words = self._context, self.layout, self.words
+        rip = context.u64[lay.rip >> 3]
+        words[control.CLOCK >> 3] += 1
         try:
-            self._reference.deliver(vector, error_code, context.u64[lay.rip >> 3],
-                                    self._read("rflags"), software=software, external=external)
+            vector = self._reference.deliver(
+                vector, error_code, rip, self._read("rflags"), software=software,
+                external=external,
+                restart=(lambda: self._restart(vector, rip)) if software else None)
         except Shutdown:
             context.i32[lay.old_exception >> 2] = -1
+            words[control.ACTIVITY >> 3] = Activity.SHUTDOWN
             self.stop(Exit.SHUTDOWN)
             return False
-        self.words[(control.TRAPS >> 3) + vector] += 1
+        words[(control.TRAPS >> 3) + vector] += 1
+        if not words[control.EXIT >> 3] and (
+                words[control.CLOCK >> 3] >= words[control.SLICE_END >> 3]):
+            self.stop(Exit.TIMER)
         return True
 
+    def _restart(self, vector: int, rip: int) -> int:
+        """Return where the INT n that ends at ``rip`` begins, and take its bytes off the clock."""
+        start = self.words[control.BLOCK_START >> 3]
+        place = None
+        if 0 < rip - start <= block.LONGEST:
+            place = block.instruction_before(self._code(start, rip - start), start)
+        if place is None:
+            place = rip - (1 if vector == Vector.BP else 2)
+        self.words[control.CLOCK >> 3] -= rip - place
+        return place
+
+    def _code(self, va: int, size: int) -> bytes:
+        """Return code that has just been executed; nothing if its mapping has gone meanwhile."""
+        try:
+            return self.read_linear(va, size)
+        except (CpuException, IndexError):
+            return b""
+
     def _deliver_refused(self) -> bool:
-        """Deliver what a port access raised."""
+        """Deliver what an instruction in the middle of a block raised."""
         self.words[control.REFUSED >> 3] = 0
-        self._context.u8[:] = self._refused.u8
+        self._context.state[:] = self._refused.state
         fault = self._refusal
         lib.uc_context_restore(self.uc, self._context.pointer)
         binding.flush_tlb(self.uc)
         self.words[control.RIP >> 3] = self._context.u64[self.layout.rip >> 3]
         return self.deliver(fault.vector, fault.error_code, cr2=fault.cr2)
 
-    def _guard(self, action: Callable[[], Any], otherwise: Any) -> Any:
-        """Do a device's work inside a hook; an exception ends the run and comes out of it."""
-        try:
-            return action()
-        except BaseException as error:
-            self._raised = error
-            self.stop(Exit.ERROR)
-            return otherwise
-
     # The hooks: each in the engine's words, see native.asm for its twin.
 
-    def _enter_python(self) -> None:
+    def _enter_python(self) -> int:
         words = self.words
         words[control.RESUME_CLOCK >> 3] = words[control.CLOCK >> 3]
         words[control.EXIT >> 3] = 0
@@ -420,6 +489,8 @@ class Cpu:
         words[control.ERROR >> 3] = lib.uc_emu_start(self.uc, words[control.RIP >> 3], 0, 0, 0)
         words[control.RIP >> 3] = rip = self._read("rip")
         self._settle(rip)
+        words[control.RESUMED_INSIDE >> 3] = 0
+        return Exit.ERROR if words[control.ERROR >> 3] else words[control.EXIT >> 3]
 
     def _settle(self, rip: int) -> None:
         """A block was left at ``rip``: take back what was not executed."""
@@ -428,6 +499,7 @@ class Cpu:
         if start <= rip < start + size:
             words[control.CLOCK >> 3] -= start + size - rip
         words[control.BLOCK_SIZE >> 3] = 0
+        words[control.ACCESSES >> 3] = 0
 
     def _on_block(self, _uc: int, address: int, size: int, _data: int) -> None:
         words = self.words
@@ -451,6 +523,8 @@ class Cpu:
     def _on_intr(self, _uc: int, vector: int, _data: int) -> None:
         if self.words[control.REFUSED >> 3]:
             return
+        if vector > 255:
+            raise EngineError(f"the engine raised its own exception {vector:#x}")
         lib.uc_context_save(self.uc, self._context.pointer)
         context, lay = self._context, self.layout
         self._settle(context.u64[lay.rip >> 3])
@@ -459,99 +533,209 @@ class Cpu:
         lib.uc_context_restore(self.uc, context.pointer)
 
     def _on_invalid(self, uc: int, data: int) -> bool:
-        self._on_intr(uc, Vector.UD, data)
+        """#UD, or what the processor does where the engine knows only #UD."""
+        if self.words[control.REFUSED >> 3]:
+            return True
+        lib.uc_context_save(self.uc, self._context.pointer)
+        context, lay = self._context, self.layout
+        rip = context.u64[lay.rip >> 3]
+        if context.i32[lay.exception_is_int >> 2]:  # INT 6, whose RIP the engine has not moved on
+            context.u64[lay.rip >> 3] = context.u64[lay.exception_next_eip >> 3]
+            lib.uc_context_restore(self.uc, context.pointer)
+            self._on_intr(uc, Vector.UD, data)
+            return True
+        vector = Vector.UD
+        code = self._code(rip, 1) and self._code(rip, min(15, -rip % PAGE_SIZE or 15))
+        opcode = code.lstrip(_PREFIXES)
+        if opcode and opcode[0] & 0xF0 == 0x40:
+            opcode = opcode[1:]
+        if opcode.startswith(_INT1):
+            vector = Vector.DB  # a trap: RIP is behind it
+            rip += len(code) - len(opcode) + 1
+            context.u64[lay.rip >> 3] = rip
+        elif opcode.startswith(_RDPMC):
+            vector = Vector.GP  # there are no counters to choose from
+        self._settle(rip)
+        self._deliver(vector, 0)
+        lib.uc_context_restore(self.uc, context.pointer)
         return True
 
     def _on_syscall(self, _uc: int, _data: int) -> None:
-        if self.words[control.REFUSED >> 3]:
+        words = self.words
+        if words[control.REFUSED >> 3]:
             return
         lib.uc_context_save(self.uc, self._context.pointer)
         context, lay = self._context, self.layout
+        rip = context.u64[lay.rip >> 3]
+        # It ends its block.  Prefixes count: the engine adds the length to what is loaded here,
+        # so were it taken for 2, ring 3 could choose where in the kernel to arrive.
+        end = words[control.BLOCK_START >> 3] + words[control.BLOCK_SIZE >> 3]
+        length = end - context.u64[(lay.segment("cs") + 8) >> 3] - rip
         try:
-            self._reference.syscall(context.u64[lay.rip >> 3], self._read("rflags"))
-            self.words[control.NR_SYSCALLS >> 3] += 1
+            self._reference.syscall(rip + length, self._read("rflags"))
+            words[control.NR_SYSCALLS >> 3] += 1
         except CpuException as fault:
-            self._settle(context.u64[lay.rip >> 3])
+            self._settle(rip)
             self._deliver(fault.vector, fault.error_code)
-        context.u64[lay.rip >> 3] -= 2  # the engine adds the instruction's length
+        context.u64[lay.rip >> 3] = context.u64[lay.rip >> 3] - length & _M64
         lib.uc_context_restore(self.uc, context.pointer)
 
     def _on_sysenter(self, _uc: int, _data: int) -> None:
         """SYSENTER is not provided: #UD, as on AMD processors in long mode."""
-        if self.words[control.REFUSED >> 3]:
+        words = self.words
+        if words[control.REFUSED >> 3]:
             return
         lib.uc_context_save(self.uc, self._context.pointer)
-        context, lay = self._context, self.layout
-        self._settle(context.u64[lay.rip >> 3])
-        self._deliver(Vector.UD, 0)
-        context.u64[lay.rip >> 3] -= 2
-        lib.uc_context_restore(self.uc, context.pointer)
+        # The engine's RIP is the block's start; the instruction is the block's last.
+        start, size = words[control.BLOCK_START >> 3], words[control.BLOCK_SIZE >> 3]
+        place = block.instruction_before(self._code(start, size), start)
+        self._refuse(CpuException(Vector.UD), start + size - 2 if place is None else place)
 
     def _on_out(self, _uc: int, port: int, size: int, value: int, _data: int) -> None:
         if port == HOST_CALL_PORT and not self._read("cs") & 3:
             self.words[control.EXIT_VALUE >> 3] = value
             self.stop(Exit.HOST_CALL)
-        elif self._port_allowed(port, size):
-            self._guard(lambda: self.ports.write(port, size, value), None)
-        self._in_port = False
+            return
+        with self._port_access(port, size) as allowed:
+            if allowed:
+                self.ports.write(port, size, value)
 
     def _on_in(self, _uc: int, port: int, size: int, _data: int) -> int:
-        answer = 0
-        if self._port_allowed(port, size):
-            answer = self._guard(lambda: self.ports.read(port, size), 0)
-        self._in_port = False
-        return answer
+        with self._port_access(port, size) as allowed:
+            return self.ports.read(port, size) if allowed else 0
 
-    def _port_allowed(self, port: int, size: int) -> bool:
+    @contextmanager
+    def _port_access(self, port: int, size: int) -> Iterator[bool]:
         """Check the ring's right to a port; if it has none, end the run for #GP."""
         if self.words[control.REFUSED >> 3]:
-            return False
-        self._in_port = True
-        clock, count = self._port_accesses
-        now = self.words[control.CLOCK >> 3]
-        self._port_accesses = (now, count + 1 if clock == now else 1)
+            yield False
+            return
+        self._begin_access()
+        number = self._port_accesses
+        self._port_accesses += 1
+        self._accessing = lambda: self._running_block().port(number)
+        try:
+            yield self._port_allowed(port, size)
+        finally:
+            self._accessing = None
+
+    def _port_allowed(self, port: int, size: int) -> bool:
         lib.uc_context_save(self.uc, self._context.pointer)
         try:
             if self._reference.port_allowed(port, size, self._read("rflags")):
                 return True
-            self._refusal = CpuException(Vector.GP, 0)
+            refusal = CpuException(Vector.GP, 0)
         except CpuException as fault:
-            self._refusal = fault
-        self._refuse()
+            refusal = fault
+        assert self._accessing is not None
+        self._refuse(refusal, self._accessing())
         return False
 
-    def _refuse(self) -> None:
-        """End the run at the port instruction that is running, as if it had not begun.
+    def _refuse(self, fault: CpuException, rip: int) -> None:
+        """End the run at ``rip``, in the running block, as if the instruction had not begun.
 
         The engine goes on to the end of the block.  What that does to registers is undone with the
-        saved context; memory it cannot touch, because there is none: CR3 is that of an empty
-        table, and exceptions are ignored until the run ends.
+        saved context; memory it cannot touch, because there is none: CR3 leads nowhere, and
+        exceptions are ignored until the run ends.
         """
         context, lay = self._context, self.layout
-        rip = self._port_rip()
+        self._refusal = fault
         context.u64[lay.rip >> 3] = rip
-        self._refused.u8[:] = context.u8
+        self._refused.state[:] = context.state
         self._settle(rip)
         self.words[control.REFUSED >> 3] = 1
-        context.u64[(lay.cr >> 3) + 3] = EMPTY_TABLE
+        context.u64[(lay.cr >> 3) + 3] = NOWHERE
         lib.uc_context_restore(self.uc, context.pointer)
         binding.flush_tlb(self.uc)
         self.stop(Exit.PORT)
 
-    def _port_rip(self) -> int:
-        """Find the instruction whose port hook is running.
+    def _begin_access(self) -> None:
+        """A port or device hook: forget what an earlier block, or execution of it, accessed."""
+        words = self.words
+        clock = words[control.CLOCK >> 3]
+        if words[control.ACCESSES >> 3] != clock:
+            words[control.ACCESSES >> 3] = clock
+            self._port_accesses = 0
+            self._running = None
 
-        The engine has not brought RIP up to date.  Of the block's port instructions it is the one
-        after those that have been seen since the block began; the clock tells blocks apart.
-        """
-        import capstone
+    def _running_block(self) -> block.Block:
+        """Return the block that is running, decoded."""
+        if self._running is None:
+            start = self.words[control.BLOCK_START >> 3]
+            self._running = block.Block(
+                start, self._code(start, self.words[control.BLOCK_SIZE >> 3]))
+        return self._running
 
-        decoder = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
-        start = self.words[control.BLOCK_START >> 3]
-        code = self.read_linear(start, self.words[control.BLOCK_SIZE >> 3])
-        places = [address for address, _, mnemonic, _ in decoder.disasm_lite(code, start)
-                  if mnemonic.split()[-1] in _PORT_INSTRUCTIONS]
-        return int(places[self._port_accesses[1] - 1])
+    def _on_load(self, _uc: int, offset: int, size: int, _data: int) -> int:
+        pa = self.ram.size + offset
+        if self.words[control.REFUSED >> 3]:
+            return (1 << 8 * size) - 1
+        access = self._device_access("load", pa, size)
+        if access is None or access.size != 8 or access.pa % 8 or size != 4:
+            return int(self._at(access, lambda: self.mmio.read(pa, size)))
+        # The engine makes two accesses of one of 8 bytes, the low half first.
+        if pa % 8 == 0:
+            value = self._at(access, lambda: self.mmio.read(pa, 8))
+            self._half = pa, value >> 32
+            return int(value & 0xFFFF_FFFF)
+        half, self._half = self._half, None
+        return int(half[1]) if half is not None and half[0] + 4 == pa else (1 << 32) - 1
+
+    def _on_store(self, _uc: int, offset: int, size: int, value: int, _data: int) -> None:
+        pa = self.ram.size + offset
+        if self.words[control.REFUSED >> 3]:
+            return
+        access = self._device_access("store", pa, size)
+        if access is None or access.size != 8 or access.pa % 8 or size != 4:
+            self._at(access, lambda: self.mmio.write(pa, size, value))
+        elif pa % 8 == 0:
+            self._half = pa, value & 0xFFFF_FFFF
+        else:
+            half, self._half = self._half, None
+            low = half[1] if half is not None and half[0] + 4 == pa else 0
+            self._at(access, lambda: self.mmio.write(pa - 4, 8, value << 32 | low))
+
+    def _device_access(self, kind: block.Kind, pa: int, size: int) -> block.Access | None:
+        """Find which of the running block's instructions makes a device's load or store."""
+        if not self.words[control.BLOCK_SIZE >> 3]:
+            return None  # a page walk for a fetch
+        self._begin_access()
+        lib.uc_context_save(self.uc, self._context.pointer)
+        if not self._context.u32[self.layout.hflags >> 2] & HF_CS64:
+            return None
+        return self._running_block().memory(kind, pa, size, self._resolve)
+
+    def _resolve(self, operand: block.Operand) -> int | None:
+        """Return an operand's physical address by the saved context."""
+        context, lay = self._context, self.layout
+
+        def register(name: str) -> int:
+            if name in GENERAL:
+                return int(context.u64[(lay.regs >> 3) + GENERAL.index(name)])
+            wide = "r" + name[1:] if name[0] == "e" else name[:-1]  # ebx, r8d: address size 32
+            return register(wide) & 0xFFFF_FFFF if wide in GENERAL else 0
+
+        va = operand.displacement + (register(operand.base) if operand.base else 0)
+        va += register(operand.index) * operand.scale if operand.index else 0
+        if operand.segment in ("fs", "gs"):
+            va += context.u64[(lay.segment(operand.segment) + 8) >> 3]
+        va &= _M64
+        try:
+            if not context.u64[lay.cr >> 3] >> 31 & 1:
+                return va
+            return mmu.translate(self.ram, context.u64[(lay.cr >> 3) + 3], va, mmu.Access.READ,
+                                 user=False, set_ad=False)
+        except CpuException:
+            return None
+
+    def _at(self, access: block.Access | None, action: Callable[[], Any]) -> Any:
+        """Do a device's work at the time of an access."""
+        rip = self.words[control.BLOCK_START >> 3] if access is None else access.rip
+        self._accessing = lambda: rip
+        try:
+            return action()
+        finally:
+            self._accessing = None
 
     def _on_rdtsc(self, _uc: int, _data: int) -> int:
         clock = self.now()

@@ -7,12 +7,18 @@ register and byte by byte.
 Each function reads all that it needs, writes the new stack, and changes the context last; so an
 exception on the way leaves the old state, from which the next one is delivered.
 
+Events are delivered in IA-32e mode only; outside it, where the boot protocol never is, one shuts
+the processor down.  A gate's code segment does not become accessed.  Where the tables lead outside
+RAM, reads give all ones and what is pushed is lost, as on a bus where nobody answers.
+
 See: Intel SDM vol. 3A, "Exception- or Interrupt-Handler Procedures", "64-Bit Mode Stack Frame",
-"Interrupt Stack Table"; vol. 2B, "SYSCALL".
+"Interrupt Stack Table"; vol. 2A, "INT n/INTO/INT3/INT1", vol. 2B, "SYSCALL".
 """
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
 from typing import Final
 
 from emulator.arch import descriptors
@@ -48,6 +54,7 @@ _CODE: Final = 1 << 11 | 1 << 12
 _CONFORMING: Final = 1 << 10
 _DESCRIPTOR_PRESENT: Final = 1 << 15
 _LONG: Final = 1 << 21
+_DEFAULT_32: Final = 1 << 22
 _M64: Final = (1 << 64) - 1
 
 
@@ -74,17 +81,17 @@ class Microcode:
         """Enter ring 0 at LSTAR.
 
         Args:
-            rip: address of the instruction, which is 2 bytes long.
+            rip: address behind the instruction.
             rflags: its complete RFLAGS.
 
         Raises:
-            CpuException: #UD, SYSCALL is not enabled.
+            CpuException: #UD, SYSCALL is not enabled, or this is not 64-bit code.
         """
         c, lay = self.context, self.layout
-        if not c.u64[lay.efer >> 3] & EFER.SCE:
+        if not c.u64[lay.efer >> 3] & EFER.SCE or not c.u32[lay.hflags >> 2] & HF_CS64:
             raise CpuException(Vector.UD)
         regs = lay.regs >> 3
-        c.u64[regs + RCX] = rip + 2
+        c.u64[regs + RCX] = rip & _M64
         c.u64[regs + R11] = rflags
         selector = c.u64[lay.star >> 3] >> 32 & 0xFFFC
         self._load_segment("cs", selector, SYSCALL_CS_FLAGS, 0xFFFF_FFFF)
@@ -97,7 +104,8 @@ class Microcode:
     # Interrupts and exceptions
 
     def deliver(self, vector: int, error_code: int, rip: int, rflags: int, *,
-                software: bool = False, external: bool = False) -> None:
+                software: bool = False, external: bool = False,
+                restart: Callable[[], int] | None = None) -> int:
         """Deliver an event through the IDT; if that faults, the fault; and so on.
 
         Args:
@@ -107,19 +115,26 @@ class Microcode:
             rflags: complete RFLAGS.
             software: INT n, INT3: the gate's DPL is checked.
             external: from a device.
+            restart: with ``software``, called if the delivery faults: gives the address of the
+                instruction, which the fault's handler will find as RIP.
+
+        Returns:
+            The vector that was delivered in the end.
 
         Raises:
             Shutdown: a fault while a double fault was delivered.
         """
+        c, lay = self.context, self.layout
+        if not c.u64[lay.efer >> 3] & EFER.LMA:
+            raise Shutdown
         exception = vector < 32 and not software and not external
         while True:
             try:
                 self._deliver(vector, error_code, rip, rflags, software, exception, external)
-                return
+                return vector
             except CpuException as second:
-                if software:
-                    # The faulting INT n is restarted: RIP goes back to it.
-                    rip -= 1 if vector == Vector.BP else 2
+                if restart is not None:
+                    rip, restart = restart(), None
                 vector, error_code = self._combine(vector if exception else None, second)
                 software, external, exception = False, False, True
 
@@ -153,8 +168,6 @@ class Microcode:
         selector = int.from_bytes(gate[2:4], "little")
         offset = int.from_bytes(gate[0:2] + gate[6:12], "little")
         flags, new_cpl = self._code_segment(selector, cpl, ext)
-        if not is_canonical(offset):
-            raise CpuException(Vector.GP, ext)
 
         rsp = c.u64[(lay.regs >> 3) + RSP]
         if ist:
@@ -171,13 +184,15 @@ class Microcode:
         if exception and vector in WITH_ERROR_CODE:
             frame.insert(0, error_code)
         stack = (stack & ~0xF) - 8 * len(frame) & _M64
-        if not is_canonical(stack):
+        if not is_canonical(stack) or not is_canonical(stack + 8 * len(frame) - 1 & _M64):
             raise CpuException(Vector.SS, ext)
+        if not is_canonical(offset):
+            raise CpuException(Vector.GP, ext)
         self._write(stack, b"".join((word & _M64).to_bytes(8, "little") for word in frame))
 
         self._load_segment("cs", selector & ~3 | new_cpl, flags, 0xFFFF_FFFF)
         if new_cpl != cpl:
-            self._load_segment("ss", new_cpl, 0, 0)
+            self._load_segment("ss", new_cpl, new_cpl << 13, 0)
         self._enter_64bit(new_cpl)
         cleared = RFLAGS.TF | RFLAGS.NT | RFLAGS.RF | RFLAGS.VM
         if access & 0x1F == descriptors.INTERRUPT_GATE:
@@ -190,16 +205,17 @@ class Microcode:
 
     def _code_segment(self, selector: int, cpl: int, ext: int) -> tuple[int, int]:
         """Check a gate's code segment; return its flags and the privilege level it runs at."""
-        c, gdt = self.context, self.layout.segment("gdt")
+        c = self.context
         if selector & ~3 == 0:
             raise CpuException(Vector.GP, ext)
-        error = selector & 0xFFF8 | ext
-        if selector & 4 or (selector | 7) > c.u32[(gdt + 16) >> 2]:
+        error = selector & 0xFFFC | ext
+        table = self.layout.segment("ldt" if selector & 4 else "gdt")
+        if (selector & 0xFFF8) + 7 > c.u32[(table + 16) >> 2]:
             raise CpuException(Vector.GP, error)
-        descriptor = self._read(c.u64[(gdt + 8) >> 3] + (selector & 0xFFF8), 8)
+        descriptor = self._read(c.u64[(table + 8) >> 3] + (selector & 0xFFF8), 8)
         flags = int.from_bytes(descriptor[4:], "little")
         dpl = flags >> 13 & 3
-        if flags & _CODE != _CODE or dpl > cpl or not flags & _LONG:
+        if flags & _CODE != _CODE or dpl > cpl or flags & (_LONG | _DEFAULT_32) != _LONG:
             raise CpuException(Vector.GP, error)
         if not flags & _DESCRIPTOR_PRESENT:
             raise CpuException(Vector.NP, error)
@@ -209,7 +225,7 @@ class Microcode:
         """Read a stack pointer from the TSS."""
         c, tr = self.context, self.layout.segment("tr")
         if offset + 7 > c.u32[(tr + 16) >> 2]:
-            raise CpuException(Vector.TS, c.u32[tr >> 2] & 0xFFF8 | ext)
+            raise CpuException(Vector.TS, c.u32[tr >> 2] & 0xFFFC | ext)
         return int.from_bytes(self._read(c.u64[(tr + 8) >> 3] + offset, 8), "little")
 
     # Ports
@@ -267,15 +283,19 @@ class Microcode:
     def _read(self, va: int, size: int) -> bytes:
         """Read a system structure: always as ring 0."""
         paging = self._paging()
-        if paging is None:
-            return self.ram.read(va, size)
-        cr3, wp, nxe = paging
-        return mmu.read_linear(self.ram, cr3, va, size, wp=wp, nxe=nxe)
+        try:
+            if paging is None:
+                return self.ram.read(va, size)
+            cr3, wp, nxe = paging
+            return mmu.read_linear(self.ram, cr3, va & _M64, size, wp=wp, nxe=nxe)
+        except IndexError:
+            return b"\xff" * size
 
     def _write(self, va: int, data: bytes) -> None:
         paging = self._paging()
-        if paging is None:
-            self.ram.write(va, data)
-        else:
-            cr3, wp, nxe = paging
-            mmu.write_linear(self.ram, cr3, va, data, wp=wp, nxe=nxe)
+        with contextlib.suppress(IndexError):
+            if paging is None:
+                self.ram.write(va, data)
+            else:
+                cr3, wp, nxe = paging
+                mmu.write_linear(self.ram, cr3, va, data, wp=wp, nxe=nxe)

@@ -3,7 +3,8 @@
 The engine walks the tables itself for every instruction that it runs.  This walk is for the rest of
 the machine: microcode that pushes a frame, a kernel that copies from user space, a debugger that
 reads a stack.  It takes the same decisions, raises the same #PF with the same error code and sets
-the same accessed and dirty bits, so a guest cannot tell which of the two made an access.
+the same accessed and dirty bits, so a guest cannot tell which of the two made an access.  (Except
+that the engine sets A in the entry of a 1 GiB page even if it then refuses the access.)
 
 It reads tables and changes nothing in them but A and D.  It keeps no translations: what it answers
 is what the tables say now, which a TLB need not.

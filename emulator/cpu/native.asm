@@ -51,6 +51,7 @@ block_stop:
     jmp qword ptr [rcx + CB_UC_EMU_STOP]
 
 ; run(rdi control block): emulate from RIP until something stops it; settle the clock.
+; Answers eax, the exit.
 run:
     push rbx
     mov rbx, rdi
@@ -71,6 +72,11 @@ run:
     call qword ptr [rbx + CB_UC_REG_READ]
     mov rax, [rbx + CB_RIP]
     call settle
+    mov qword ptr [rbx + CB_RESUMED_INSIDE], 0
+    mov eax, [rbx + CB_EXIT]
+    mov ecx, EXIT_ERROR
+    cmp dword ptr [rbx + CB_ERROR], 0
+    cmovne eax, ecx
     pop rbx
     ret
 
@@ -86,6 +92,7 @@ settle:
     sub [rbx + CB_CLOCK], rdx
 settled:
     mov qword ptr [rbx + CB_BLOCK_SIZE], 0
+    mov qword ptr [rbx + CB_ACCESSES], 0
 ignored:
     ret
 
@@ -174,7 +181,8 @@ rdtsc_now:
     pop rbx
     ret
 
-; UC_X86_INS_SYSCALL(rdi uc, rsi control block).  The engine adds 2 to RIP when this returns.
+; UC_X86_INS_SYSCALL(rdi uc, rsi control block).  When this returns, the engine adds the length of
+; the instruction, which ends its block, to RIP.
 on_syscall:
     cmp qword ptr [rsi + CB_REFUSED], 0
     jne ignored
@@ -192,10 +200,15 @@ on_syscall:
     mov r8, [rbx + CB_CONTEXT]
     test dword ptr [r8 + CTX_EFER], EFER_SCE
     jz syscall_slow
+    test dword ptr [r8 + CTX_HFLAGS], HF_CS64
+    jz syscall_slow
+    cmp qword ptr [r8 + CTX_CS + 8], 0
+    jne syscall_slow
     inc qword ptr [rbx + CB_NR_SYSCALLS]
-    mov rax, [r8 + CTX_RIP]
-    add rax, 2
-    mov [r8 + CTX_RCX], rax
+    mov r9, [rbx + CB_BLOCK_START]
+    add r9, [rbx + CB_BLOCK_SIZE]
+    mov [r8 + CTX_RCX], r9
+    sub r9, [r8 + CTX_RIP]
     mov rcx, [rsp + 8]
     mov [r8 + CTX_R11], rcx
     mov eax, [r8 + CTX_STAR + 4]
@@ -217,7 +230,7 @@ on_syscall:
     and rcx, rdx
     call enter_ring0
     mov rax, [r8 + CTX_LSTAR]
-    sub rax, 2
+    sub rax, r9
     mov [r8 + CTX_RIP], rax
     mov rdi, rbp
     mov rsi, r8
@@ -306,6 +319,11 @@ walk_frame:
     mov edx, 1
     shl rdx, cl
     dec rdx
+    ; The low bits of a large page's frame are reserved, but for bit 12, which is PAT.
+    mov rsi, r9
+    and rsi, rdx
+    and rsi, -4097
+    jnz walk_bail
     and rax, rdx
     not rdx
     and r9, rdx
@@ -317,16 +335,6 @@ walk_end:
     ret
 walk_bail:
     xor eax, eax
-    ret
-
-; UC_HOOK_INSN_INVALID(rdi uc, rsi control block): #UD.  Answers 1: handled.
-on_invalid:
-    sub rsp, 8
-    mov rdx, rsi
-    mov esi, 6
-    call on_intr
-    mov eax, 1
-    add rsp, 8
     ret
 
 ; UC_HOOK_INTR(rdi uc, esi vector, rdx control block): deliver through the IDT.
@@ -355,6 +363,10 @@ on_intr:
     mov r8, [rbx + CB_CONTEXT]
     mov rax, [r8 + CTX_RIP]
     call settle
+    mov eax, [r8 + CTX_EFER]
+    and eax, EFER_LMA_NXE
+    cmp eax, EFER_LMA_NXE
+    jne intr_slow
     ; The gate.
     cmp r12d, 255
     ja intr_slow
@@ -411,7 +423,8 @@ intr_segment:
     jz intr_slow
     mov edx, [rax + 4]
     mov [rsp + 16], rdx
-    and edx, 0x20fc00
+    ; 64-bit code, present, not conforming, of ring 0.
+    and edx, 0x60fc00
     cmp edx, 0x209800
     jne intr_slow
     ; The handler's address must be canonical.
@@ -471,6 +484,7 @@ intr_frame:
     jz intr_slow
     ; Nothing can fail from here on.
     inc qword ptr [rbx + r12 * 8 + CB_TRAPS]
+    inc qword ptr [rbx + CB_CLOCK]
     cmp dword ptr [rsp + 32], 40
     je intr_push
     movsxd rdx, dword ptr [r8 + CTX_ERROR_CODE]
@@ -526,6 +540,15 @@ intr_load:
     mov rdi, rbp
     mov rsi, r8
     call qword ptr [rbx + CB_UC_CONTEXT_RESTORE]
+    ; A storm of exceptions never reaches the next block.
+    mov rax, [rbx + CB_CLOCK]
+    cmp rax, [rbx + CB_SLICE_END]
+    jb intr_end
+    cmp qword ptr [rbx + CB_EXIT], 0
+    jne intr_end
+    mov qword ptr [rbx + CB_EXIT], EXIT_TIMER
+    mov rdi, rbp
+    call qword ptr [rbx + CB_UC_EMU_STOP]
     jmp intr_end
 intr_slow:
     mov rdi, rbp

@@ -13,6 +13,7 @@ from emulator.arch.registers import RFLAGS
 from emulator.bare import KERNEL_STACK, RSP0, USER_DATA, USER_STACK, Bare, Trap
 from emulator.cpu import control
 from emulator.cpu.control import Activity, Exit
+from emulator.devices.device import Device
 
 IRQ = 3  # a line that no device is on
 VECTOR = TIMER_VECTOR + IRQ
@@ -119,11 +120,18 @@ def test_sti_holds_interrupts_off_for_one_more_instruction(bare: Bare, line: lis
 def test_mov_ss_holds_interrupts_off_for_one_more_instruction(bare: Bare,
                                                               line: list[Trap]) -> None:
     """May a program load SS and RSP without an interrupt between?"""
-    bare.begin(0)
-    labels = bare.assemble("mov eax, ss\nsti\nmov ss, ax\none: nop\ntwo: nop\nthree: nop")
-    raise_irq(bare)
-    assert bare.go().ended
-    assert line[0].rip in (labels["two"], labels["three"])
+
+    class Button(Device[None]):
+        name = "button"
+
+        def write_port(self, port: int, size: int, value: int) -> None:
+            bare.machine.pic.set_irq(IRQ, True)
+
+    bare.machine.ports.attach(range(0x5000, 0x5001), Button())
+    result = bare.run("mov eax, ss\nout dx, al\nmov ss, ax\none: nop\ntwo: nop\nthree: nop",
+                      rflags=ON, rdx=0x5000)
+    assert result.ended
+    assert [trap.rip for trap in line] == [result.labels["two"]]
 
 
 def test_sti_then_cli_is_no_window(bare: Bare, line: list[Trap]) -> None:
@@ -304,6 +312,10 @@ def test_console_input_interrupts(bare: Bare) -> None:
         add edi, ecx
         mov [rdi], al
         inc ecx
+        mov edx, 0x3fd
+        in al, dx
+        test al, 1
+        jnz irq
         mov al, 0x20
         out 0x20, al
         iretq

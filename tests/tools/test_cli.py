@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -177,3 +178,11 @@ def test_a_closed_pipe_ends_the_run_quietly() -> None:
                           check=False)
     assert done.stdout == b"1\n141\n"
     assert done.stderr == b""
+
+
+def test_realtime_makes_a_sleep_last() -> None:
+    """With --realtime, does half a virtual second take at least as long on the host?"""
+    start = time.monotonic()
+    done = ringlet("run", "--realtime", str(program("busybox")), "sleep", "0.5")
+    assert done.returncode == 0
+    assert time.monotonic() - start >= 0.5

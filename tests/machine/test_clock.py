@@ -1,0 +1,410 @@
+"""The virtual clock: exact, the same in any slicing and on any microcode, and all there is of time.
+
+See: :mod:`emulator.cpu.control`; Intel SDM vol. 2B, "RDTSC", "RDTSCP".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from programs import everything, map_hpet
+
+from emulator.arch.exceptions import Vector
+from emulator.arch.registers import MSR, RFLAGS
+from emulator.bare import USER_DATA, Bare
+from emulator.cpu import binding, control
+from emulator.cpu.binding import REGISTERS, lib
+from emulator.cpu.control import Exit
+from emulator.devices.device import Device
+from emulator.machine import HPET_BASE, NEVER, Machine
+
+
+@pytest.mark.parametrize("ring", [0, 3])
+def test_rdtsc_counts_the_bytes_between(bare: Bare, ring: int) -> None:
+    """Is the difference of two readings the size of the code between them?"""
+    result = bare.run("rdtsc\nmov ebx, eax\nmov ecx, 100\nloop_: nop\ndec ecx\njnz loop_\nrdtsc",
+                      ring)
+    assert result.rax - result.rbx == 2 + 2 + 5 + 100 * 5
+    assert result.rdx == 0
+
+
+def test_rdtsc_is_the_clock_before_the_instruction(bare: Bare) -> None:
+    """Does RDTSC agree with the clock at which a trap finds the machine?"""
+    bare.machine.run()
+    result = bare.run("nop\nrdtsc\nhere: hlt")
+    end = bare.machine.clock
+    assert result.rax == end - 3
+
+
+def test_rdtsc_fills_both_halves(bare: Bare) -> None:
+    """Is EDX the upper half, and are the upper halves of the registers cleared?"""
+    bare.cpu.words[0] = 0x12_3456_789A
+    result = bare.run("rdtsc", ring=3, rax=1 << 63, rdx=1 << 63)
+    assert result.rdx == 0x12
+    assert 0 < result.rax - 0x3456_789A < 20
+
+
+def test_rdtscp_gives_tsc_aux_too(bare: Bare) -> None:
+    """Is ECX what the kernel put into IA32_TSC_AUX: the CPU's number?"""
+    bare.cpu.write_msr(MSR.IA32_TSC_AUX, 0x1234)
+    result = bare.run("rdtsc\nmov ebx, eax\nrdtscp", ring=3, rcx=1 << 63)
+    assert result.rcx == 0x1234
+    assert result.rax - result.rbx == 4
+
+
+def test_cpuid_is_always_the_same(bare: Bare) -> None:
+    """Is there nothing of the host in it, and is it executed in ring 3?"""
+    leaves = {}
+    for leaf in (0, 1, 7, 0xD, 0x8000_0001, 0x8000_0008):
+        result = bare.run("cpuid", ring=3, rax=leaf)
+        leaves[leaf] = (result.rax, result.rbx, result.rcx, result.rdx)
+    vendor = b"".join(leaves[0][index].to_bytes(4, "little") for index in (1, 3, 2))
+    assert vendor == b"GenuineIntel"
+    assert leaves[1][2] == 0x8698_2203
+    assert leaves[0x8000_0001][3] == 0x2810_0800
+    assert leaves[7] == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("instruction", ["rdrand rax", "rdseed rax"])
+def test_there_is_no_randomness(bare: Bare, instruction: str) -> None:
+    """Is RDRAND undefined, as CPUID says?"""
+    result = bare.run(instruction, ring=3)
+    assert result.trap is not None
+    assert result.trap.vector == Vector.UD
+
+
+def test_fault_takes_back_what_was_not_executed(bare: Bare) -> None:
+    """Is the clock of a fault in the middle of a block that of its instruction, plus 1?"""
+    start = bare.run("rdtsc\nhere: mov rbx, [rcx]\nnop\nnop\nnop", ring=3, rcx=0x1000)
+    assert start.trap is not None
+    stub = bare.run("rdtsc\nhere: ud2\nnop\nnop\nnop", ring=3)
+    assert stub.trap is not None
+    # From RDTSC to the stub's report: 2 bytes, the delivery, and the stub.
+    assert start.trap.clock - start.rax == stub.trap.clock - stub.rax - 2
+
+
+@pytest.mark.parametrize("prefix", ["", ".byte 0x66\n"])
+def test_int_n_that_is_barred_has_not_been_executed(bare: Bare, prefix: str) -> None:
+    """Are the bytes of an INT n whose delivery faults taken back, as RIP goes back to it?"""
+    barred = bare.run(f"rdtsc\n{prefix}int 0x70", ring=3)
+    hlt = bare.run("rdtsc\nhlt", ring=3)
+    assert barred.trap is not None
+    assert hlt.trap is not None
+    assert barred.trap.vector == hlt.trap.vector == Vector.GP
+    assert barred.trap.clock - barred.rax == hlt.trap.clock - hlt.rax
+
+
+def test_run_stops_at_the_first_block_at_or_after_its_limit(bare: Bare) -> None:
+    """Is ``until`` exact to a block, with RIP at its start?"""
+    bare.assemble("loop_: nop\nnop\njmp loop_", ring=3)
+    bare.begin(3)
+    start = bare.machine.clock + 2  # IRETQ
+    for limit in range(1, 40):
+        result = bare.go(start + limit)
+        assert result.exit is Exit.TIMER
+        assert bare.machine.clock == start + -(-limit // 4) * 4
+        assert bare.cpu.rip == 0x4000_0000
+
+
+def test_run_with_a_limit_in_the_past_does_nothing(bare: Bare) -> None:
+    """Is no block executed when the time is up already?"""
+    bare.assemble("inc ecx\nloop_: jmp loop_", ring=3)
+    bare.begin(3)
+    clock = bare.machine.clock
+    assert bare.go(clock).exit is Exit.TIMER
+    assert bare.machine.clock == clock
+
+
+# The same in any slicing
+
+
+def outcome(bare: Bare) -> tuple[object, ...]:
+    """All that a guest could tell two runs apart by."""
+    return (bare.machine.clock, bare.machine.fingerprint(),
+            {name: getattr(bare.cpu.regs, name) for name in REGISTERS},
+            [bare.cpu.read_msr(msr) for msr in MSR],
+            {name: device.save() for name, device in (
+                ("pic", bare.machine.pic), ("hpet", bare.machine.hpet))})
+
+
+def run_in_slices(bare: Bare, step: int) -> None:
+    for _ in range(100_000):
+        result = bare.go(bare.machine.clock + step)
+        if result.exit is not Exit.TIMER:
+            assert result.ended, result
+            return
+    raise AssertionError("the program does not end")
+
+
+@pytest.fixture(scope="module")
+def reference() -> tuple[object, ...]:
+    """What the program that uses everything comes to, on the reference and in one run."""
+    bare = Bare(Machine(4 << 20, microcode="python"))
+    everything(bare)
+    assert bare.go().ended
+    assert int.from_bytes(bare.read(USER_DATA, 8), "little") > 12  # ticks
+    assert int.from_bytes(bare.read(USER_DATA + 0x18, 8), "little") == 24  # #GP
+    return outcome(bare)
+
+
+@pytest.mark.parametrize("step", [None, 1, 97, 1000, 4567])
+def test_any_slicing_comes_to_the_same_end(bare: Bare, reference: tuple[object, ...],
+                                           step: int | None) -> None:
+    """Interrupts, faults, calls, ports, strings: same clock, RAM, registers and devices?
+
+    The data page holds each tick's RDTSC and RIP, so this also says that preemption falls on the
+    same instruction on either microcode, in one run and in slices.
+    """
+    everything(bare)
+    if step is None:
+        assert bare.go().ended
+    else:
+        run_in_slices(bare, step)
+    assert outcome(bare) == reference
+
+
+def test_the_hosts_slices_come_to_the_same_end(bare: Bare, reference: tuple[object, ...],
+                                               monkeypatch: pytest.MonkeyPatch) -> None:
+    """Does the front end's tick, however often it comes, change nothing?"""
+    ticks: list[int] = []
+    monkeypatch.setattr("emulator.machine.SLICE", 500)
+    everything(bare)
+    bare.machine.tick = lambda: ticks.append(bare.machine.clock)
+    assert bare.go().ended
+    assert len(ticks) > 10
+    assert outcome(bare) == reference
+
+
+def test_state_saved_and_restored_between_slices_changes_nothing(
+        bare: Bare, reference: tuple[object, ...]) -> None:
+    """Are registers, activity and flags complete in what save_state returns?"""
+    everything(bare)
+    for _ in range(100_000):
+        result = bare.go(bare.machine.clock + 997)
+        if result.exit is not Exit.TIMER:
+            break
+        state = bare.cpu.save_state()
+        bare.cpu.regs.rax = bare.cpu.regs.rsp = bare.cpu.regs.cr3 = 0x1234_5000
+        bare.cpu.regs.rflags = RFLAGS.CF | RFLAGS.DF | RFLAGS.RESERVED1
+        bare.cpu.restore_state(state)
+    assert outcome(bare) == reference
+
+
+def test_state_moves_to_a_second_machine(make_bare: Callable[..., Bare],
+                                         reference: tuple[object, ...]) -> None:
+    """Does a machine given RAM, registers, devices and control words go on as the first would?"""
+    first, second = make_bare(), make_bare()
+    everything(first)
+    result = first.go(first.machine.clock + 5000)
+    assert result.exit is Exit.TIMER
+    second.ram.u8[:] = first.ram.u8
+    second.cpu.restore_state(first.cpu.save_state())
+    second.cpu.words[0] = first.machine.clock
+    for name in ("pic", "hpet"):
+        getattr(second.machine, name).restore(getattr(first.machine, name).save())
+    assert second.go().ended
+    assert outcome(second) == reference
+
+
+def step(bare: Bare) -> None:
+    """Execute one instruction, as a debugger that stops inside blocks will."""
+    cpu, words = bare.cpu, bare.cpu.words
+    words[control.RESUME_CLOCK >> 3] = words[control.CLOCK >> 3]
+    words[control.EXIT >> 3] = words[control.BLOCK_SIZE >> 3] = 0
+    words[control.DEADLINE >> 3] = NEVER
+    binding.flush_tb(cpu.uc)  # what is translated already does not count instructions
+    assert lib.uc_emu_start(cpu.uc, cpu.rip, 0, 0, 1) == 0
+    words[control.RIP >> 3] = cpu._read("rip")
+    cpu._settle(cpu.rip)
+
+
+def test_a_debuggers_stop_inside_a_block_moves_no_interrupt(bare: Bare,
+                                                            reference: tuple[object, ...]) -> None:
+    """Is the place where a debugger stopped no place for preemption, and the clock exact there?"""
+    stops = 0
+    compute = everything(bare)["compute"]
+    for slice_ in range(100_000):
+        result = bare.go(bare.machine.clock + 50 + slice_ % 7)
+        if result.exit is not Exit.TIMER:
+            break
+        if bare.cpu.rip == compute and not bare.machine.pic.pending:
+            for _ in range(1 + slice_ % 3):
+                clock, rip = bare.machine.clock, bare.cpu.rip
+                step(bare)
+                assert bare.machine.clock - clock == bare.cpu.rip - rip > 0
+            bare.cpu.words[control.RESUMED_INSIDE >> 3] = 1
+            stops += 1
+    assert stops > 20
+    assert outcome(bare) == reference
+
+
+# Devices' time
+
+
+class Stopwatch(Device[None]):
+    """A port and a window that note the time of each access."""
+
+    name = "stopwatch"
+    wide = True
+
+    def __init__(self, now: Callable[[], int]) -> None:
+        self.now = now
+        self.times: list[int] = []
+        self.values: list[tuple[int, int, int]] = []
+
+    def read_port(self, port: int, size: int) -> int:
+        self.times.append(self.now())
+        return 0
+
+    def write_port(self, port: int, size: int, value: int) -> None:
+        self.times.append(self.now())
+
+    def read_mmio(self, offset: int, size: int) -> int:
+        self.times.append(self.now())
+        self.values.append((offset, size, 0))
+        return 0x1122_3344_5566_7788 & (1 << 8 * size) - 1
+
+    def write_mmio(self, offset: int, size: int, value: int) -> None:
+        self.times.append(self.now())
+        self.values.append((offset, size, value))
+
+
+DEVICE = 0xC000_0000
+
+
+@pytest.fixture
+def stopwatch(bare: Bare) -> Stopwatch:
+    device = Stopwatch(bare.cpu.now)
+    bare.machine.ports.attach(range(0x5000, 0x5010), device)
+    bare.machine.mmio.attach(DEVICE, 0x1000, device)
+    bare.map(DEVICE, DEVICE)
+    bare.map(USER_DATA + 0x1000)
+    return device
+
+
+def check_times(bare: Bare, stopwatch: Stopwatch, source: str, **registers: int) -> Any:
+    """Run ``source`` behind an RDTSC; its accesses are made by the labels t0, t1 and so on."""
+    result = bare.run(f"rdtsc\nmov r15d, eax\nmov edx, r14d\nstart:\n{source}\njmp over\nover:",
+                      **registers)
+    assert result.ended, result
+    labels = sorted((name for name in result.labels if name[0] == "t" and name[1:].isdigit()),
+                    key=lambda name: int(name[1:]))
+    begin = result.labels["start"] - 8  # RDTSC and the two MOV
+    assert stopwatch.times == [result.r15 + result.labels[name] - begin for name in labels]
+    return result
+
+
+def test_port_accesses_happen_at_their_instructions_time(bare: Bare, stopwatch: Stopwatch) -> None:
+    """Is the clock exact inside a device's port, wherever in a block the instruction is?"""
+    check_times(bare, stopwatch, "nop\nt0: in al, dx\nmov ecx, 5\nt1: out dx, al\n"
+                "t2: in eax, dx\nnop\nt3: out dx, ax", r14=0x5000)
+
+
+@pytest.mark.parametrize("source", [
+    "nop\nt0: mov eax, [rbx]\nt1: mov ecx, [rbx]\nnop\nt2: mov [rbx], eax",
+    "t0: mov rax, [rbx]\nmov rcx, 5\nt1: mov [rbx + rcx * 8], rax\nt2: mov al, [rbx + 1]",
+    "mov rsi, rbx\nmov edi, 0x40200000\nnop\nt0: .byte 0xa5\nt1: .byte 0xad\nxchg rsi, rdi\n"
+    "t2: .byte 0x66, 0xab",
+    "lea rcx, [rbx + 16]\nmov edx, 2\nt0: mov eax, [rcx + rdx * 4 - 8]\nt1: cmp [rbx], al\n"
+    "t2: test [rcx], eax\nt3: mov byte ptr [ebx + 4], 1",
+    "push rbx\npop rcx\nmov rax, [rsp - 8]\nt0: mov eax, [rcx]\nlea rbx, [rcx + 8]\n"
+    "t1: mov dword ptr [rbx - 8], 7\nt2: movzx eax, word ptr [rbx]",
+])
+def test_device_accesses_happen_at_their_instructions_time(bare: Bare, stopwatch: Stopwatch,
+                                                           source: str) -> None:
+    """Is the clock exact inside a device's load and store, though the engine's RIP is not?"""
+    check_times(bare, stopwatch, source, rbx=DEVICE)
+
+
+def test_instruction_that_loads_and_stores_has_one_time(bare: Bare, stopwatch: Stopwatch) -> None:
+    """Are both accesses of ADD to a device made by the same instruction?"""
+    result = bare.run("nop\nadd dword ptr [rbx], 1\nnop\nlock xadd [rbx], eax\nmov ecx, [rbx]\n"
+                      "jmp over\nover:", rbx=DEVICE)
+    assert result.ended
+    times = stopwatch.times
+    assert times[0] == times[1]
+    assert times[2] == times[3] == times[0] + 3 + 1
+    assert times[4] == times[3] + 4
+
+
+def test_access_of_8_bytes_is_one(bare: Bare, stopwatch: Stopwatch) -> None:
+    """Does a device with 64-bit registers see whole accesses?"""
+    result = bare.run("mov rax, [rbx]\nmov [rbx + 8], rcx\nmov [rbx + 4], ecx\nmov edx, [rbx + 4]",
+                      rbx=DEVICE, rcx=0x0123_4567_89AB_CDEF)
+    assert result.rax == 0x1122_3344_5566_7788
+    assert stopwatch.values == [(0, 8, 0), (8, 8, 0x0123_4567_89AB_CDEF), (4, 4, 0x89AB_CDEF),
+                                (4, 4, 0)]
+
+
+def test_accesses_over_several_rounds_of_a_loop(bare: Bare, stopwatch: Stopwatch) -> None:
+    """Is the search for the instruction begun anew in each block?"""
+    result = bare.run("mov ecx, 5\nloop_: nop\nmov eax, [rbx]\nin al, dx\ndec ecx\njnz loop_",
+                      rbx=DEVICE, rdx=0x5000)
+    assert result.ended
+    loads, ports = stopwatch.times[::2], stopwatch.times[1::2]
+    assert [port - load for load, port in zip(loads, ports, strict=True)] == [2] * 5
+    assert [b - a for a, b in pairwise(loads)] == [8] * 4
+
+
+def test_hpet_counter_read_by_the_guest_agrees_with_rdtsc(bare: Bare) -> None:
+    """Is the main counter the virtual clock, to the nanosecond, inside a block too?"""
+    map_hpet(bare)
+    result = bare.run(f"""
+        mov edi, {HPET_BASE:#x}
+        mov qword ptr [rdi + 0xf0], 0
+        mov dword ptr [rdi + 0x10], 1
+        rdtsc
+    one:
+        mov rbx, [rdi + 0xf0]
+        nop
+        nop
+        mov rcx, [rdi + 0xf0]
+    two:
+        mov esi, eax
+        rdtsc
+        mov r8, [rdi + 0xf0]
+    """)
+    first = 7  # bytes of MOV rbx, [rdi + disp32]
+    assert result.rcx - result.rbx == first + 2
+    assert result.r8 - result.rbx == result.rax - result.rsi
+    assert result.rbx == 2 + 7  # RDTSC, and the enabling store itself
+
+
+def test_hosted_device_access_between_runs_is_at_the_clock(bare: Bare,
+                                                           stopwatch: Stopwatch) -> None:
+    """What time is it for a kernel's hosted half, between two runs?"""
+    bare.run("mov ecx, 100\nloop_: dec ecx\njnz loop_\nhlt")
+    bare.machine.read(0x5000, 1)
+    assert stopwatch.times == [bare.machine.clock]
+
+
+# What a run leaves
+
+
+def test_fingerprint_follows_ram_and_nothing_else(make_bare: Callable[..., Bare]) -> None:
+    """Is it equal for equal RAM, whatever the host has backed, and else different?"""
+    one, two = make_bare(), make_bare()
+    for bare in (one, two):
+        bare.run("mov dword ptr [rbx], 5", ring=3, rbx=USER_DATA)
+    assert one.machine.fingerprint() == two.machine.fingerprint()
+    two.ram.u8[0x3F_0000] = 1
+    assert one.machine.fingerprint() != two.machine.fingerprint()
+    two.ram.u8[0x3F_0000] = 0  # backed now, and zero again
+    assert one.machine.fingerprint() == two.machine.fingerprint()
+
+
+def test_fingerprint_knows_the_size_of_ram() -> None:
+    """Do two empty machines of different sizes differ?"""
+    small, large = Machine(1 << 20), Machine(2 << 20)
+    assert small.fingerprint() != large.fingerprint()
+    assert small.fingerprint() == Machine(1 << 20).fingerprint()
+
+
+@pytest.mark.parametrize("mem", [0, 4097, -4096, 0xF000_0000])
+def test_impossible_amount_of_ram_is_refused(mem: int) -> None:
+    """Is it a message, before anything is made?"""
+    with pytest.raises(ValueError, match="RAM size"):
+        Machine(mem)
