@@ -159,8 +159,11 @@ def _fail(message: str, status: int) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    import gc
     from pathlib import Path
 
+    # What is made until the program runs stays: nothing of it need ever be looked through again.
+    gc.disable()
     if not Path(options.program).exists():
         return _fail(f"{options.program}: no such file", 127)
     from emulator.boot import BootError
@@ -182,6 +185,8 @@ def _run(options: argparse.Namespace) -> int:
             return _fail(str(error), error.status)
         except (BootError, EngineError, OutOfFrames, OSError) as error:
             return _fail(str(error), OUR_ERROR)
+        gc.freeze()
+        gc.enable()
         try:
             return _run_program(session, options, trace, DEFAULT_ENV | dict(options.env))
         except ProgramError as error:
