@@ -253,7 +253,9 @@ class Machine:
                 return Exit.TIMER
             if event is None:
                 break
-            words[control.CLOCK >> 3] = max(self.clock, min(event, self._limit))
+            wake = max(self.clock, min(event, self._limit))
+            words[control.IDLE >> 3] += wake - self.clock
+            words[control.CLOCK >> 3] = wake
             self.hpet.tick(self.clock)
             self.arm()
         return Exit.HALT

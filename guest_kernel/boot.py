@@ -11,6 +11,7 @@ from emulator.machine import Machine
 from guest_kernel import image
 from guest_kernel.errors import KernelPanic
 from guest_kernel.hostcalls import HostCalls
+from guest_kernel.layout.declare import MAX_RAM
 from guest_kernel.mm.page_alloc import mem_map_size
 
 MINIMUM_FREE: Final = 1 << 20  # what the kernel itself needs to start
@@ -33,9 +34,12 @@ def start(machine: Machine, ramdisk: bytes, command_line: str) -> HostCalls:
         command_line: the kernel's, such as ``seed=1 console=tty``.
 
     Raises:
-        BootError: the machine has too little memory.
+        BootError: the machine has too little memory, or too much.
         KernelPanic: the kernel could not start.
     """
+    if machine.ram.size > MAX_RAM:
+        raise boot.BootError(f"{machine.ram.size >> 20} MiB of memory are more than the kernel can "
+                             f"use, which is {MAX_RAM >> 20} MiB")
     executable = elf.read(image.build())
     end = max(pa + size for pa, _, size in executable.segments)
     need = end + mem_map_size(machine.ram.size) + len(ramdisk) * 2 + MINIMUM_FREE

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from emulator.arch.exceptions import Vector
+from emulator.arch.exceptions import FIRST_EXTERNAL_VECTOR, Vector
 from emulator.machine import Machine
 from guest_kernel.errors import Errno, KernelPanic, Sleep, SyscallError
 from guest_kernel.init import start_kernel
@@ -42,7 +42,12 @@ from guest_kernel.signal.numbers import SIGKILL, SIGSEGV
 from guest_kernel.syscall_table import find_table, parse
 from guest_kernel.syscalls import DEFINITIONS, Adapter
 from guest_kernel.time import clocks, nanosleep
-from guest_kernel.traps import do_exception, force_fatal_sig
+from guest_kernel.traps import (
+    bad_area,
+    do_exception,
+    force_fatal_sig,
+    pagefault_out_of_memory,
+)
 
 # Imported for the handlers that they define.
 HANDLERS: Final = (arch_prctl, clocks, ids, madvise, mincore, mprotect, mremap, msync, nanosleep,
@@ -146,7 +151,9 @@ class HostCalls:
         k = self.k
         oops(k, error)
         current = k.current()
-        for_a_task = value in (_SYSCALL, _PAGE_FAULT) and current.pid > 1
+        # An exception of ring 3, or a system call; not an interrupt, which is nobody's.
+        exception = value & 0xFF == _EXCEPTION and value >> 8 < FIRST_EXTERNAL_VECTOR
+        for_a_task = (value == _SYSCALL or exception) and current.mm is not None
         if isinstance(error, KernelPanic):
             raise error
         if current.flags & PF_EXITING:
@@ -167,14 +174,17 @@ class HostCalls:
         k = self.k
         u64 = k.u64
         regs = u64[self._regs_index] & PHYSICAL_MASK
-        if u64[(regs + _CS) >> 3] & 3:
-            try:
-                handle_mm_fault(k.current(), u64[self._cr2_index],
-                                u64[(regs + _ORIG_AX_BYTES) >> 3])
-                return
-            except (PageFaultFailed, OutOfFrames):
-                pass  # is tried again below, where it becomes a signal
-        self._exception(Vector.PF)
+        if not u64[(regs + _CS) >> 3] & 3:
+            self._exception(Vector.PF)
+            return
+        va, error_code = u64[self._cr2_index], u64[(regs + _ORIG_AX_BYTES) >> 3]
+        try:
+            handle_mm_fault(k.current(), va, error_code)
+        except PageFaultFailed as failed:
+            fault = failed
+            self._sleeps(lambda: bad_area(k.current(), pt_regs(k, regs), fault, va, error_code))
+        except OutOfFrames:
+            self._sleeps(lambda: pagefault_out_of_memory(k.current()))
 
     def _exception(self, vector: int) -> None:
         try:

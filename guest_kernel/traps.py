@@ -14,9 +14,10 @@ from typing import Final
 from emulator.arch.exceptions import Vector
 from guest_kernel.errors import KernelPanic
 from guest_kernel.kernel import Kernel
+from guest_kernel.layout.declare import PHYSICAL_MASK
 from guest_kernel.layout.ptrace import pt_regs
 from guest_kernel.layout.sched import pcpu_hot, task_struct
-from guest_kernel.mm.fault import BusError, SegmentationFault
+from guest_kernel.mm.fault import BusError, PageFaultFailed
 from guest_kernel.mm.memory import handle_mm_fault
 from guest_kernel.mm.page_alloc import OutOfFrames
 from guest_kernel.printk import KERN_ERR, KERN_INFO, printk
@@ -63,7 +64,7 @@ def do_exception(k: Kernel, vector: int) -> None:
         KernelPanic: it came from ring 0.
     """
     pcpu = k.data(pcpu_hot).pa
-    regs = k.u64[(pcpu + _REGS) >> 3] & 0x7FFF_FFFF
+    regs = k.u64[(pcpu + _REGS) >> 3] & PHYSICAL_MASK
     if vector >= FIRST_IRQ_VECTOR:
         do_IRQ(k, vector - FIRST_IRQ_VECTOR)
         return
@@ -80,14 +81,24 @@ def do_exception(k: Kernel, vector: int) -> None:
 def _page_fault(task: task_struct, regs: pt_regs, va: int, error_code: int) -> None:
     try:
         handle_mm_fault(task, va, error_code)
-    except (SegmentationFault, BusError) as fault:
-        signal = SIGBUS if isinstance(fault, BusError) else SIGSEGV
-        _show_signal(task, regs, f"segfault at {va:x}" if signal == SIGSEGV else
-                     f"bus error at {va:x}", error_code)
-        _force_sig(task, signal, Vector.PF, error_code, va)
+    except PageFaultFailed as fault:
+        bad_area(task, regs, fault, va, error_code)
     except OutOfFrames:
-        printk(task.k, KERN_ERR, f"Out of memory: Killed process {task.pid} ({_comm(task)})")
-        do_exit(task, SIGKILL)
+        pagefault_out_of_memory(task)
+
+
+def bad_area(task: task_struct, regs: pt_regs, fault: PageFaultFailed, va: int,
+             error_code: int) -> None:
+    """Make a page fault that cannot be satisfied the program's signal."""
+    what, signal = ("bus error", SIGBUS) if isinstance(fault, BusError) else ("segfault", SIGSEGV)
+    _show_signal(task, regs, f"{what} at {va:x}", error_code)
+    _force_sig(task, signal, Vector.PF, error_code, va)
+
+
+def pagefault_out_of_memory(task: task_struct) -> None:
+    """Kill the task that a frame was wanted for."""
+    printk(task.k, KERN_ERR, f"Out of memory: Killed process {task.pid} ({_comm(task)})")
+    do_exit(task, SIGKILL)
 
 
 def _trap(task: task_struct, regs: pt_regs, vector: int) -> None:

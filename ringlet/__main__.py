@@ -1,4 +1,4 @@
-"""The command line: ``ringlet run``, ``ringlet syscalls``, ``ringlet demo``.
+"""The command line: ``ringlet run``, ``ringlet syscalls``, ``ringlet demo``, ``ringlet layout``.
 
 Exit status of ``run``: the program's; 128 + N if signal N killed it; 124 on a timeout; and, as
 docker-run(1) has them, 125 if ringlet itself fails, 126 if the program cannot be executed, 127 if
@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, TextIO
 
@@ -209,8 +209,8 @@ def _run_program(session: Session, options: argparse.Namespace, trace: TextIO | 
         from ringlet.strace import Strace
 
         tracer = Strace(session.kernel.k, trace)
-    result = session.run([options.program, *options.arguments], env=env,
-                         stdin=lambda n: os.read(0, n), timeout=options.timeout, tracer=tracer)
+    result = session.run([options.program, *options.arguments], env=env, stdin=_standard_input(),
+                         timeout=options.timeout, tracer=tracer)
     if options.stats:
         text = result.statistics.as_json() + "\n" if options.stats == "json" else (
             result.statistics.as_text())
@@ -218,6 +218,18 @@ def _run_program(session: Session, options: argparse.Namespace, trace: TextIO | 
     if options.timeout is not None and result.status == 124 and not result.signal:
         print(f"ringlet: gave up after {options.timeout:g} s of virtual time", file=sys.stderr)
     return result.status
+
+
+def _standard_input() -> Callable[[int], bytes]:
+    """Return how to read standard input, in pieces that do not depend on who writes how fast."""
+    import stat
+
+    from ringlet.console import Lines
+
+    def read(n: int) -> bytes:
+        return os.read(0, n)
+
+    return read if stat.S_ISREG(os.fstat(0).st_mode) else Lines(read)
 
 
 def _trace_file(name: str | None, stack: ExitStack) -> TextIO | None:

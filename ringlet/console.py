@@ -13,11 +13,37 @@ from guest_kernel.sched.wait import waitqueue_active
 CHUNK = 4096
 
 
+class Lines:
+    """Reads a pipe or a terminal by lines.
+
+    How much one read(2) of a pipe returns depends on how fast the other end writes; a line is a
+    line.  A longer one, or bytes without a newline, comes in pieces of ``n``.
+
+    Args:
+        read: returns at most so many bytes, none at the end.
+    """
+
+    def __init__(self, read: Callable[[int], bytes]) -> None:
+        self._read = read
+        self._held = b""
+        self._ended = False
+
+    def __call__(self, n: int) -> bytes:
+        """Return the next line, or what comes first of ``n`` bytes and the end."""
+        while not self._ended and b"\n" not in self._held[:n] and len(self._held) < n:
+            more = self._read(n)
+            self._held += more
+            self._ended = not more
+        end = self._held.find(b"\n", 0, n) + 1 or min(n, len(self._held))
+        line, self._held = self._held[:end], self._held[end:]
+        return line
+
+
 class Input:
     """Feeds the console when the guest has nothing else to do.
 
-    Input is given when a program waits for it and the CPU is idle, so what the guest sees does not
-    depend on how fast the host delivers.
+    Input is given when a program waits for it and the CPU is idle, in pieces that ``read`` decides,
+    so what the guest sees does not depend on how fast the host delivers: see :class:`Lines`.
 
     Args:
         read: returns the next bytes, at most ``n``; empty at the end.  It may block.

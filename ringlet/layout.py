@@ -19,9 +19,9 @@ from typing import Final
 from guest_kernel import layout
 from guest_kernel.layout.declare import Array, Chars, Embed, EmbedArray, Field, Ptr, Struct
 
-WIDTH: Final = 110  # of a line of output, columns
+WIDTH: Final = 100  # of a line of output, columns
 _INDENT: Final = " " * 8
-_LONGEST: Final = 52  # a declaration up to here has its comment beside it
+_LONGEST: Final = 48  # a declaration up to here has its comment beside it
 _NATURAL: Final = 8  # the greatest alignment that C gives a member unasked
 
 
@@ -51,7 +51,9 @@ def find(name: str) -> type[Struct]:
     known = structures()
     if name in known:
         return known[name]
-    near = get_close_matches(name, known) or [other for other in known if name and name in other]
+    near = get_close_matches(name, known, cutoff=0.7)
+    if not near and name:
+        near = [other for other in known if name in other]
     hint = f"; did you mean {' or '.join(near[:3])}?" if near else ""
     raise UnknownStructureError(f"there is no structure {name!r}{hint}")
 
@@ -66,9 +68,9 @@ def describe(kind: type[Struct]) -> Iterator[str]:
     """Yield the lines that show one structure."""
     groups = _groups(kind)
     types = max((len(_ctype(field)[0]) for field in kind.fields.values()), default=0)
-    column = min(_LONGEST, max(
-        (len(_declaration(field, types, _indent(group)))
-         for group in groups for field in group), default=0)) + 2
+    lengths = [len(_declaration(field, types, _indent(group)))
+               for group in groups for field in group]
+    column = max((n for n in lengths if n <= _LONGEST), default=0) + 2
     place = kind.__module__.replace(".", "/") + ".py"
     yield from textwrap.wrap(f"/* {_description(kind)}  {place} */", WIDTH, subsequent_indent=" * ")
     yield f"struct {kind.__name__} {{"

@@ -31,8 +31,8 @@ class Statistics:
     """Counters of a machine, or their difference over a run.
 
     Attributes:
-        code_bytes: retired; the clock but for idle time is the same number.
-        virtual_ns: the clock.
+        virtual_ns: the clock; what of it is not idle are the bytes of code retired.
+        idle_ns: skipped because nothing could run.
         wall_ns: on the host.
         faults: page faults by kind; exceptions: events delivered by vector.
         syscalls: calls by name; ``syscalls_native`` were answered in guest assembly.
@@ -40,6 +40,7 @@ class Statistics:
     """
 
     virtual_ns: int
+    idle_ns: int
     wall_ns: int
     context_switches: int
     syscalls_total: int
@@ -59,7 +60,7 @@ class Statistics:
         syscalls = {names.get(nr, str(nr)): n for nr, n in enumerate(counts) if n}
         total = words[control.NR_SYSCALLS >> 3]
         return cls(
-            virtual_ns=machine.clock, wall_ns=time.monotonic_ns(),
+            virtual_ns=machine.clock, idle_ns=words[control.IDLE >> 3], wall_ns=time.monotonic_ns(),
             context_switches=k.data(sched_data).runqueues.nr_switches,
             syscalls_total=total, syscalls_native=total - sum(syscalls.values()),
             peak_frames=k.data(mm_data).peak_used_pages,
@@ -75,7 +76,8 @@ class Statistics:
             return {name: n for name, n in left.items() if n}
 
         return Statistics(
-            self.virtual_ns - before.virtual_ns, self.wall_ns - before.wall_ns,
+            self.virtual_ns - before.virtual_ns, self.idle_ns - before.idle_ns,
+            self.wall_ns - before.wall_ns,
             self.context_switches - before.context_switches,
             self.syscalls_total - before.syscalls_total,
             self.syscalls_native - before.syscalls_native, self.peak_frames,
@@ -90,10 +92,11 @@ class Statistics:
     def as_text(self) -> str:
         """Return the counters as a table for people."""
         seconds = self.wall_ns / 1e9
+        code = self.virtual_ns - self.idle_ns
         lines = [
-            f"{self.virtual_ns:>14,}  ns of virtual time",
-            f"{seconds:>14.3f}  s on the host "
-            f"({self.virtual_ns / 1e6 / max(seconds, 1e-9):,.0f} MB of code a second)",
+            f"{self.virtual_ns:>14,}  ns of virtual time, {self.idle_ns:,} of them idle",
+            f"{code:>14,}  bytes of code, {code / 1e6 / max(seconds, 1e-9):,.0f} MB a second",
+            f"{seconds:>14.3f}  s on the host",
             f"{self.context_switches:>14,}  context switches",
             f"{self.peak_frames:>14,}  frames at most",
             f"{self.syscalls_total:>14,}  system calls, {self.syscalls_native:,} of them answered "

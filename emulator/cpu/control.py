@@ -46,6 +46,7 @@ NR_SYSCALLS: Final = 208  # SYSCALL instructions executed
 REFUSED: Final = 216  # 1: an instruction was refused; nothing counts until the run ends
 ACCESSES: Final = 224  # the clock for which the block's device accesses are known; 0: none are
 ACTIVITY: Final = 232  # what the processor does when it is not told to run, see Activity
+IDLE: Final = 240  # what halting has skipped of the clock
 TRAPS: Final = 256  # 256 words: events delivered, by vector
 SIZE: Final = 4096
 

@@ -9,7 +9,7 @@ A declaration is a class whose attributes are fields, in memory order::
 
 Each field is aligned to its own size, as the System V ABI has it, so a declaration in Linux's order
 has Linux's offsets.  From the class come the accessors below, the assembler's symbols
-(``asm_offsets``), the debugger's types and the reference page.
+(``guest_kernel.image``), the debugger's types and the reference page.
 
 An instance is a *reference*: a kernel and a physical address.  Each read and write goes to guest
 RAM; nothing is kept in Python.  Pointers in RAM are kernel virtual addresses.  RAM is at most
@@ -375,6 +375,8 @@ class Struct:
                 continue
             # A name such as __state is mangled in a class body; it keeps Linux's name.
             name = "__" + key.removeprefix(mangled) if key.startswith(mangled) else key
+            if name in _RESERVED:
+                raise TypeError(f"{cls.__name__}.{name}: a reference has an attribute of that name")
             field.name = name
             if field.overlay is None:
                 offset = -(-offset // field.align) * field.align
@@ -432,6 +434,11 @@ class Struct:
         """Yield each field's name and value, for debuggers."""
         for name in self.fields:
             yield name, getattr(self, name)
+
+
+# What a field cannot be called: it would hide a reference's own attribute.
+_RESERVED: Final = frozenset({"k", "pa", "va", "size", "align", "fields", "offsetof", "at", "clear",
+                              "items"})
 
 
 def container_of(node: Struct, target: type[S], member: str) -> S:

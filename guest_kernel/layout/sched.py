@@ -105,7 +105,7 @@ class thread_info(Struct):
     """Flags that the entry code looks at; first in ``task_struct``, so that it finds them."""
 
     flags = U64("TIF_*", writer="both")
-    syscall_work = U64("SYSCALL_WORK_*; unused")
+    syscall_work = U64("not 0: every call goes to the hosted half, where a tracer sees it")
     status = U32("thread-synchronous flags; unused")
     cpu = U32("the CPU that it runs on: 0")
 
@@ -345,7 +345,7 @@ class task_struct(Struct):
     restart_block = Embed(restart_block, "state of a sleeping system call")
     wait_entries = Embed(list_head, "wait_queue_entry.task_list of the queues it sleeps on")
     sleep_timer = Embed(hrtimer, "wakes it from a sleep with a deadline")
-    kthread_fn = U32("kernel thread: number of its function, see kernel/kthread.py")
+    kthread_fn = U32("kernel thread: number of its function, see process/kthread.py")
     kthread_flags = U32("KTHREAD_*")
     kthread_data = U64("kernel thread: its argument")
     thread = Embed(thread_struct, "registers while it does not run", writer="both")
@@ -380,7 +380,7 @@ class sched_data(Struct):
     nr_context_switches = U64("of all tasks")
     xtime_base = U64("wall-clock ns at clock 0")
     boot_seed = U64("seed of the random generator")
-    random_counter = U64("bytes that the generator has given, in blocks")
+    random_counter = U64("blocks of 64 bytes that the generator has given")
     init_pid_task = Ptr(lambda: task_struct, "pid 1")
     kthreadd_task = Ptr(lambda: task_struct, "pid 2")
     console_file = Ptr(lambda: file, "unused until the first open")

@@ -89,7 +89,7 @@ def _walk(k: Kernel, pgd: int, va: int) -> int:
 def _walk_write(k: Kernel, pgd: int, va: int) -> int:
     """Return the physical address for a write to user address ``va``, or -1.
 
-    Sets Dirty, and tells the CPU if it may have translated what is there.
+    Sets Dirty.  If the frame has held code, the caller must say so: :func:`_note_code`.
     """
     if not pgd or va >= TASK_SIZE_MAX:
         return -1

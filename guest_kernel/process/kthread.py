@@ -1,4 +1,4 @@
-"""Kernel threads: their functions, and the three that boot starts.
+"""Kernel threads: their functions, and who starts them.
 
 A kernel thread's function is hosted and called again and again, once a host call (``kernel_thread``
 in asm/switch.asm); it sleeps as a system call does, keeps what it must remember in its task, and

@@ -155,11 +155,9 @@ def pick_next_task(k: Kernel) -> None:
     if prev != idle:
         if task_state(prev) == TASK_RUNNING:
             list_add_tail(prev.se.group_node, queue.cfs_queue)
-            prev.nivcsw += 1
         else:
             prev.on_rq = 0
             queue.nr_running -= 1
-            prev.nvcsw += 1
     task = idle
     if not list_empty(queue.cfs_queue):
         first = queue.cfs_queue.next
@@ -176,6 +174,10 @@ def pick_next_task(k: Kernel) -> None:
 def _context_switch(k: Kernel, queue: rq, pcpu: pcpu_hot, prev: task_struct,
                     task: task_struct) -> None:
     queue.nr_switches += 1
+    if task_state(prev) == TASK_RUNNING:
+        prev.nivcsw += 1
+    else:
+        prev.nvcsw += 1
     queue.curr = task
     now = ktime_get(k)
     task.sched_info.pcount += 1

@@ -20,6 +20,9 @@ from typing import NamedTuple
 
 import pytest
 
+from guest_kernel.hostcalls import bind
+from guest_kernel.syscall_table import find_table, parse
+from guest_kernel.syscalls import DEFINITIONS
 from tests.guest import ROOT
 from tests.programs.debian import program
 from userland.build import build
@@ -54,6 +57,10 @@ class Command(NamedTuple):
     @property
     def is_run(self) -> bool:
         return bool(_OURS.search(self.text)) or self.text == _STATUS
+
+
+each_document = pytest.mark.parametrize(
+    "path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
 
 def blocks(language: str) -> list[Block]:
@@ -152,7 +159,7 @@ def _defined() -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+@each_document
 def test_links_lead_somewhere(path: Path) -> None:
     """Is there a file behind each relative link?"""
     links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", _prose(path))
@@ -161,14 +168,14 @@ def test_links_lead_somewhere(path: Path) -> None:
     assert broken == []
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+@each_document
 def test_files_that_are_named_exist(path: Path) -> None:
     """Is each file that a document names, from the root on, there?"""
     names = re.findall(r"`((?:\w+/)+[\w.-]+\.(?:py|asm|c|h|md))`", _prose(path))
     assert [name for name in names if not (ROOT / name).exists()] == []
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+@each_document
 def test_functions_that_are_named_exist(path: Path) -> None:
     """Is each function, label or test that a document names defined somewhere?
 
@@ -180,11 +187,23 @@ def test_functions_that_are_named_exist(path: Path) -> None:
     assert sorted(names - _defined()) == []
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+@each_document
 def test_lines_are_not_too_long(path: Path) -> None:
     """Does every line that is not a table or a command's output fit in 120 columns?"""
     lines = [line for line in _prose(path).splitlines() if not line.startswith("|")]
     assert [line for line in lines if len(line) > 120] == []
+
+
+def test_every_partial_call_is_among_the_differences() -> None:
+    """Is each call whose handler states limits, and no other, in the table of such calls?"""
+    text = (ROOT / "docs" / "differences.md").read_text()
+    section = text.partition("## System calls that are partly there")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    named = re.findall(r"`(\w+)`", " ".join(rows))
+    bind()  # imports all handlers
+    partial = [row.name for row in parse(find_table().read_text())
+               if row.entry is not None and DEFINITIONS[row.entry].limits]
+    assert sorted(named) == sorted(partial)
 
 
 # ---- The comparison itself
