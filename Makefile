@@ -53,7 +53,7 @@ lint: setup
 	$(VENV_PYTHON) -m mypy --strict
 	$(VENV)/bin/lint-imports
 
-bench: setup programs
+bench: setup
 	@$(VENV_PYTHON) -m bench $(BENCH_ARGS)
 
 clean:

@@ -68,7 +68,10 @@ _COUNTS: Final = stats_data.offsetof("syscalls")
 
 
 class Tracer(Protocol):
-    """Who watches system calls: a front end.  It must not change anything."""
+    """Who watches system calls: a front end.  It changes nothing but ``syscall_work``."""
+
+    def attach(self, task: task_struct) -> None:
+        """``task`` has become a program and is about to begin."""
 
     def enter(self, task: task_struct, nr: int, regs: int) -> None:
         """A call begins; ``regs`` is the index of its pt_regs in ``u64``."""
@@ -246,3 +249,5 @@ class HostCalls:
         current = self.k.current()
         finish_wait(current)
         self._sleeps(lambda: kthread.FUNCTIONS[current.kthread_fn](current))
+        if self.tracer is not None and current.mm is not None:
+            self.tracer.attach(current)

@@ -211,6 +211,8 @@ def _run_program(session: Session, options: argparse.Namespace, trace: TextIO | 
         tracer = Strace(session.kernel.k, trace)
     result = session.run([options.program, *options.arguments], env=env, stdin=_standard_input(),
                          timeout=options.timeout, tracer=tracer)
+    if tracer is not None:
+        tracer.finish(result)
     if options.stats:
         text = result.statistics.as_json() + "\n" if options.stats == "json" else (
             result.statistics.as_text())

@@ -220,9 +220,9 @@ class Cpu:
         size = words[control.BLOCK_SIZE >> 3]
         if size:
             rip = self._accessing() if self._accessing is not None else self._read("rip")
-            left = words[control.BLOCK_START >> 3] + size - rip
-            if 0 < left <= size:
-                clock -= left
+            inside = rip - words[control.BLOCK_START >> 3] & _M64
+            if inside < size:
+                clock -= size - inside
         return clock
 
     def stop(self, reason: Exit) -> None:
@@ -495,9 +495,10 @@ class Cpu:
     def _settle(self, rip: int) -> None:
         """A block was left at ``rip``: take back what was not executed."""
         words = self.words
-        start, size = words[control.BLOCK_START >> 3], words[control.BLOCK_SIZE >> 3]
-        if start <= rip < start + size:
-            words[control.CLOCK >> 3] -= start + size - rip
+        size = words[control.BLOCK_SIZE >> 3]
+        inside = rip - words[control.BLOCK_START >> 3] & _M64
+        if inside < size:
+            words[control.CLOCK >> 3] -= size - inside
         words[control.BLOCK_SIZE >> 3] = 0
         words[control.ACCESSES >> 3] = 0
 

@@ -80,12 +80,10 @@ run:
     pop rbx
     ret
 
-; rax: where the block was left.  Take back what was not executed.  Clobbers rdx.
+; rax: where the block was left.  Take back what was not executed.  Clobbers rax, rdx.
 settle:
-    mov rdx, [rbx + CB_BLOCK_START]
-    cmp rax, rdx
-    jb settled
-    add rdx, [rbx + CB_BLOCK_SIZE]
+    sub rax, [rbx + CB_BLOCK_START]
+    mov rdx, [rbx + CB_BLOCK_SIZE]
     cmp rax, rdx
     jae settled
     sub rdx, rax
@@ -154,10 +152,8 @@ on_rdtsc:
     call qword ptr [rbx + CB_UC_REG_READ]
     mov rax, [rbx + CB_SCRATCH]
     mov r12, [rbx + CB_CLOCK]
-    mov rdx, [rbx + CB_BLOCK_START]
-    cmp rax, rdx
-    jb rdtsc_now
-    add rdx, [rbx + CB_BLOCK_SIZE]
+    sub rax, [rbx + CB_BLOCK_START]
+    mov rdx, [rbx + CB_BLOCK_SIZE]
     cmp rax, rdx
     jae rdtsc_now
     sub rdx, rax
@@ -476,7 +472,8 @@ intr_frame:
     mov [rsp + 24], rax
     mov ecx, eax
     and ecx, 0xfff
-    cmp ecx, 0xfd0
+    add ecx, edx
+    cmp ecx, 0x1000
     ja intr_slow
     mov r11d, PTE_WRITE
     call walk

@@ -66,6 +66,9 @@ TIF_SIGPENDING: Final = 1 << 2
 TIF_NEED_RESCHED: Final = 1 << 3
 TIF_EXIT_WORK: Final = TIF_NOTIFY_RESUME | TIF_SIGPENDING | TIF_NEED_RESCHED
 
+# thread_info.syscall_work
+SYSCALL_WORK_SYSCALL_TRACE: Final = 1 << 2  # a tracer wants to see the call
+
 # Priorities: 0 to 99 real-time (lower is better), 100 to 139 nice -20 to 19.
 MAX_RT_PRIO: Final = 100
 DEFAULT_PRIO: Final = 120
@@ -105,7 +108,7 @@ class thread_info(Struct):
     """Flags that the entry code looks at; first in ``task_struct``, so that it finds them."""
 
     flags = U64("TIF_*", writer="both")
-    syscall_work = U64("not 0: every call goes to the hosted half, where a tracer sees it")
+    syscall_work = U64("SYSCALL_WORK_*: not 0: every call goes to the hosted half")
     status = U32("thread-synchronous flags; unused")
     cpu = U32("the CPU that it runs on: 0")
 

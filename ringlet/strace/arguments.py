@@ -50,6 +50,16 @@ def custom(size: int, text: Callable[[Call, bytes], str]) -> Format:
     return form
 
 
+def given(item: Structure) -> Format:
+    """A structure that the program has filled, written even if the call has failed."""
+
+    def form(call: Call, va: int) -> str:
+        data = call.memory.read(va, item.size) if va else None
+        return address(call, va) if data is None else item.text(call, data)
+
+    return form
+
+
 def indirect(form: Format, size: int = 4) -> Format:
     """A pointer to a number: ``[3]``."""
 
@@ -62,8 +72,13 @@ def indirect(form: Format, size: int = 4) -> Format:
     return text
 
 
-def elements(call: Call, va: int, n: int, size: int, item: Callable[[Call, bytes], str]) -> str:
-    """Write an array of ``n`` elements of ``size`` bytes, the first of them."""
+def elements(call: Call, va: int, n: int, size: int, item: Callable[[Call, bytes], str], *,
+             given: bool = False) -> str:
+    """Write an array of ``n`` elements of ``size`` bytes, the first of them.
+
+    Args:
+        given: the program has filled it, so it is of interest even if the call has failed.
+    """
     if not va:
         return "NULL"
     if not n:
@@ -76,7 +91,7 @@ def elements(call: Call, va: int, n: int, size: int, item: Callable[[Call, bytes
             texts.append("...")
             break
         at = va + len(texts) * size
-        data = call.fetch(at, size)
+        data = call.memory.read(at, size) if given else call.fetch(at, size)
         if data is None:
             if not texts:
                 return hex(va)

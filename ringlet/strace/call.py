@@ -47,6 +47,7 @@ class Call:
     Attributes:
         memory: the caller's.
         arguments: the six registers.
+        stack: the stack pointer.
         ended: it has returned, and ``result`` is what it returned, signed.
         restarted: its result asks the kernel to make it again: ERESTARTSYS and its like.
     """
@@ -55,6 +56,7 @@ class Call:
     arguments: tuple[int, ...]
     ended: bool = False
     result: int = 0
+    stack: int = 0
 
     @property
     def failed(self) -> bool:
@@ -86,16 +88,26 @@ class Out:
 
 @dataclass(frozen=True, slots=True)
 class Also:
-    """More about an argument that is printed already: what the call has made of it."""
+    """More about argument ``index``, printed already: what the call has made of it."""
 
     index: int
     format: Format
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """Argument ``index``, out of its turn, perhaps with its name."""
+
+    index: int
+    format: Format
+    name: str = ""
+    out: bool = False
 
 
 class _Piece(NamedTuple):
-    index: int
+    before: str
     format: Format
-    separator: str
+    argument: int
 
 
 class Signature:
@@ -106,25 +118,34 @@ class Signature:
         result: of a call that has not failed.
     """
 
-    __slots__ = ("_after", "_before", "_result")
+    __slots__ = ("_after", "_before", "_comma", "_result")
 
-    def __init__(self, *arguments: Format | Out | Also, result: Format | None = None) -> None:
-        pieces: tuple[list[_Piece], list[_Piece]] = ([], [])
-        leaving, index = 0, 0
+    def __init__(self, *arguments: Format | Out | Also | At,
+                 result: Format | None = None) -> None:
+        before: list[_Piece] = []
+        after: list[_Piece] = []
+        index, half, comma = 0, before, ""
+        # strace has written the comma by the time that the kernel fills an argument.
+        self._comma = ""
         for argument in arguments:
             if isinstance(argument, Also):
-                leaving = 1
-                pieces[1].append(_Piece(argument.index, argument.format, ""))
+                half = after
+                after.append(_Piece("", argument.format, argument.index))
                 continue
-            if isinstance(argument, Out):
-                leaving, argument = 1, argument.format
-            pieces[leaving].append(_Piece(index, argument, ", " if index else ""))
+            if isinstance(argument, Out) or (isinstance(argument, At) and argument.out):
+                if half is before and before:
+                    self._comma, comma = comma, ""
+                half = after
+            if isinstance(argument, At):
+                name = f"{argument.name}=" if argument.name else ""
+                piece = _Piece(comma + name, argument.format, argument.index)
+            else:
+                form = argument.format if isinstance(argument, Out) else argument
+                piece = _Piece(comma, form, index)
+            half.append(piece)
+            comma = ", "
             index += 1
-        if pieces[0] and pieces[1] and pieces[1][0].separator:
-            # strace has written the comma by the time that the kernel fills the argument.
-            pieces[1][0] = pieces[1][0]._replace(separator="")
-            pieces[0].append(_Piece(0, lambda call, value: "", ", "))
-        self._before, self._after = map(tuple, pieces)
+        self._before, self._after = tuple(before), tuple(after)
         self._result = result
 
     def of(self, call: Call) -> Signature:
@@ -133,7 +154,7 @@ class Signature:
 
     def begin(self, call: Call) -> str:
         """Write the arguments that are known when the call begins."""
-        return _join(call, self._before)
+        return _join(call, self._before) + self._comma
 
     def end(self, call: Call) -> str:
         """Write the others, when it has ended."""
@@ -144,7 +165,9 @@ class Signature:
         if call.failed:
             if call.restarted:
                 return f"? {_RESTARTS[-call.result]}"
-            return f"-1 {error_name(-call.result)} ({os.strerror(-call.result)})"
+            name = error_name(-call.result)
+            return f"-1 {name} ({os.strerror(-call.result)})" if name else (
+                f"-1 (errno {-call.result})")
         if self._result is None:
             return str(call.result)
         return self._result(call, call.result & 0xFFFF_FFFF_FFFF_FFFF)
@@ -162,12 +185,9 @@ class Choice:
 def _join(call: Call, pieces: tuple[_Piece, ...]) -> str:
     arguments = call.arguments
     return "".join(
-        piece.separator + piece.format(call, arguments[piece.index]) for piece in pieces)
+        piece.before + piece.format(call, arguments[piece.argument]) for piece in pieces)
 
 
-def error_name(number: int) -> str:
-    """Return the name of an error, or its number as strace writes one that it does not know."""
-    try:
-        return Errno(number).name
-    except ValueError:
-        return f"{number} (Unknown error {number})"
+def error_name(number: int) -> str | None:
+    """Return the name of an error, if it has one."""
+    return Errno(number).name if number in Errno._value2member_map_ else None

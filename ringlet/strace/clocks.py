@@ -10,6 +10,7 @@ from typing import Final
 
 from ringlet.strace.arguments import Structure, custom, indirect
 from ringlet.strace.call import Call, Choice, Format, Out, Signature
+from ringlet.strace.files import AT_FLAGS, fd_at
 from ringlet.strace.names import Flags, Names
 from ringlet.strace.text import (
     address,
@@ -17,6 +18,7 @@ from ringlet.strace.text import (
     long_,
     path,
     seconds,
+    signal,
     signed32,
     signed64,
     ticks,
@@ -40,7 +42,6 @@ _TFD_FLAGS: Final = Flags("TFD_???", """
 
 timespec: Final = Structure("<2Q", tv_sec=long_, tv_nsec=ulong)
 timeval: Final = Structure("<2Q", tv_sec=long_, tv_usec=ulong)
-timeval_signed: Final = Structure("<2Q", tv_sec=long_, tv_usec=long_)
 _timezone: Final = Structure("<2I", tz_minuteswest=int_, tz_dsttime=int_)
 
 
@@ -89,13 +90,11 @@ _NOTIFY: Final = Names("SIGEV_???", """
 
 
 def _sigevent(call: Call, data: bytes) -> str:
-    from ringlet.strace.signals import signal
-
     value, signo, notify = struct.unpack_from("<QII", data)
     text = "{"
     if value:
         text += f"sigev_value={{sival_int={signed32(value)}, sival_ptr={address(call, value)}}}, "
-    name = signal(call, signo) if notify in (0, 4) else str(signed32(signo))
+    name = signal(call, signo) if notify in (0, 4) else str(signo)
     text += f"sigev_signo={name}, sigev_notify={_NOTIFY(call, notify)}"
     if notify == 4:  # SIGEV_THREAD_ID
         text += f", sigev_notify_thread_id={struct.unpack_from('<i', data, 16)[0]}"
@@ -125,7 +124,7 @@ CALLS: Final[dict[str, Signature | Choice]] = {
                                      tms_cstime=ticks))),
     "utime": Signature(path, Structure("<2Q", actime=seconds, modtime=seconds)),
     "time": Signature(Out(indirect(seconds, 8)), result=_date_result),
-    "timer_create": Signature(CLOCKS, custom(64, _sigevent), Out(indirect(int_))),
+    "timer_create": Signature(CLOCKS, custom(32, _sigevent), Out(indirect(int_))),
     "timer_settime": Signature(int_, _TIMER_FLAGS, itimerspec, Out(itimerspec)),
     "timer_gettime": Signature(int_, Out(itimerspec)),
     "timer_getoverrun": Signature(int_),
@@ -135,6 +134,8 @@ CALLS: Final[dict[str, Signature | Choice]] = {
     "clock_getres": Signature(CLOCKS, Out(timespec)),
     "clock_nanosleep": Signature(CLOCKS, _TIMER_FLAGS, timespec, Out(_remaining_absolute)),
     "utimes": Signature(path, _dated(timeval, 6)),
+    "futimesat": Signature(fd_at, path, _dated(timeval, 6)),
+    "utimensat": Signature(fd_at, path, _dated(timespec, 9), AT_FLAGS),
     "timerfd_create": Signature(CLOCKS, _TFD_FLAGS),
     "timerfd_settime": Signature(int_, _TFD_FLAGS, itimerspec, Out(itimerspec)),
     "timerfd_gettime": Signature(int_, Out(itimerspec)),

@@ -11,18 +11,18 @@ from typing import Final
 from ringlet.strace.arguments import Structure, elements
 from ringlet.strace.call import MAX_STRLEN, Call, Choice, Format, Out, Signature
 from ringlet.strace.clocks import timespec, timeval
-from ringlet.strace.files import fd_at
 from ringlet.strace.names import Flags, Names
 from ringlet.strace.signals import sigset, sigset_text
-from ringlet.strace.text import address, hexadecimal, int_, path, signed32, uint, ulong
+from ringlet.strace.text import address, int_, path, signed32, uint, ulong
 
 _POLL: Final = Flags("POLL???", """
-    POLLIN=0x1 POLLPRI=0x2 POLLOUT=0x4 POLLRDNORM=0x40 POLLWRNORM=0x100 POLLRDBAND=0x80
-    POLLWRBAND=0x200 POLLERR=0x8 POLLHUP=0x10 POLLNVAL=0x20 POLLMSG=0x400 POLLREMOVE=0x1000
-    POLLRDHUP=0x2000""")
+    POLLIN=0x1 POLLPRI=0x2 POLLOUT=0x4 POLLERR=0x8 POLLHUP=0x10 POLLNVAL=0x20 POLLRDNORM=0x40
+    POLLRDBAND=0x80 POLLWRNORM=0x100 POLLWRBAND=0x200 POLLMSG=0x400 POLLREMOVE=0x1000
+    POLLRDHUP=0x2000 POLL_BUSY_LOOP=0x8000""")
 _EPOLL: Final = Flags("EPOLL???", """
-    EPOLLIN=0x1 EPOLLPRI=0x2 EPOLLOUT=0x4 EPOLLRDNORM=0x40 EPOLLRDBAND=0x80 EPOLLWRNORM=0x100
-    EPOLLWRBAND=0x200 EPOLLMSG=0x400 EPOLLERR=0x8 EPOLLHUP=0x10 EPOLLRDHUP=0x2000
+    EPOLLIN=0x1 EPOLLPRI=0x2 EPOLLOUT=0x4 EPOLLERR=0x8 EPOLLHUP=0x10 EPOLLNVAL=0x20
+    EPOLLRDNORM=0x40 EPOLLRDBAND=0x80 EPOLLWRNORM=0x100 EPOLLWRBAND=0x200 EPOLLMSG=0x400
+    EPOLLRDHUP=0x2000
     EPOLLEXCLUSIVE=0x10000000 EPOLLWAKEUP=0x20000000 EPOLLONESHOT=0x40000000
     EPOLLET=0x80000000""")
 _EPOLL_CTL: Final = Names("EPOLL_CTL_???", "EPOLL_CTL_ADD=1 EPOLL_CTL_DEL=2 EPOLL_CTL_MOD=3")
@@ -51,20 +51,26 @@ def _pollfds(call: Call, va: int) -> str:
 
 def _poll_result(call: Call, value: int) -> str:
     """How many descriptors are ready, and which."""
-    return f"{value} (Timeout)" if not value else f"{value} ({_ready(call)})"
+    if not value:
+        return "0 (Timeout)"
+    ready = _ready(call)
+    return f"{value} ({ready})" if ready else str(value)
 
 
 def _ppoll_result(call: Call, value: int) -> str:
     """The same, and how much of the time was left."""
     if not value:
         return "0 (Timeout)"
-    left = call.fetch(call.arguments[2], timespec.size)
-    return f"{value} ({_ready(call)}" + (
-        ")" if left is None else f", left {timespec.text(call, left)})")
+    ready, time = _ready(call), call.arguments[2]
+    if not ready:
+        return str(value)
+    return f"{value} ({ready}, left {timespec(call, time)})" if time else f"{value} ({ready})"
 
 
 def _ready(call: Call) -> str:
     va, count = call.arguments[0], call.arguments[1] & 0xFFFF_FFFF
+    if not va or not count or va + count * _POLLFD.size >= 1 << 64:
+        return ""
     found: list[str] = []
     for i in range(count):
         data = call.memory.read(va + i * _POLLFD.size, _POLLFD.size)
@@ -114,9 +120,8 @@ def _select_result(time: Structure) -> Format:
             left -= len(found)
             if found:
                 parts.append(f"{name} [{' '.join(map(str, found))}]")
-        remaining = call.fetch(call.arguments[4], time.size)
-        if remaining is not None:
-            parts.append(f"left {time.text(call, remaining)}")
+        if call.arguments[4]:
+            parts.append(f"left {time(call, call.arguments[4])}")
         return f"{value} ({', '.join(parts)})"
 
     return text

@@ -9,18 +9,17 @@ import struct
 from typing import Final
 
 from ringlet.strace.arguments import (
-    Structure,
     buffer_filled,
     buffer_of,
     custom,
     elements,
     indirect,
-    numbers,
     vector,
 )
-from ringlet.strace.call import Also, Call, Choice, Format, Out, Signature
+from ringlet.strace.call import Also, At, Call, Choice, Format, Out, Signature
 from ringlet.strace.names import Flags, Names, joined
 from ringlet.strace.text import (
+    PATH_MAX,
     address,
     buffer,
     device,
@@ -30,22 +29,21 @@ from ringlet.strace.text import (
     mode,
     path,
     signed32,
-    string,
+    uid,
     uint,
     ulong,
 )
 
-O_CREAT: Final = 0o100
-O_TMPFILE: Final = 0o20200000
+_MAKES: Final = 0o20000100  # O_CREAT, and the bit of O_TMPFILE that is its own
 _O_ACCMODE: Final = 3
 _AT_FDCWD: Final = -100
 
 ACCESS_MODES: Final = Names("", "O_RDONLY=0 O_WRONLY=1 O_RDWR=2 O_ACCMODE=3")
 OPEN_FLAGS: Final = Flags("O_???", """
     O_CREAT=0o100 O_EXCL=0o200 O_NOCTTY=0o400 O_TRUNC=0o1000 O_APPEND=0o2000 O_NONBLOCK=0o4000
-    O_SYNC=0o4010000 O_DSYNC=0o10000 O_DIRECT=0o40000 O_LARGEFILE=0o100000 O_NOFOLLOW=0o400000
-    O_NOATIME=0o1000000 O_CLOEXEC=0o2000000 O_PATH=0o10000000 O_TMPFILE=0o20200000
-    O_DIRECTORY=0o200000 FASYNC=0o20000""")
+    O_SYNC=0o4010000 __O_SYNC=0o4000000 O_DSYNC=0o10000 O_DIRECT=0o40000 O_LARGEFILE=0o100000
+    O_NOFOLLOW=0o400000 O_NOATIME=0o1000000 O_CLOEXEC=0o2000000 O_PATH=0o10000000
+    O_TMPFILE=0o20200000 __O_TMPFILE=0o20000000 O_DIRECTORY=0o200000 FASYNC=0o20000""")
 FILE_TYPES: Final = Names("", """
     S_IFIFO=0o010000 S_IFCHR=0o020000 S_IFDIR=0o040000 S_IFBLK=0o060000 S_IFREG=0o100000
     S_IFLNK=0o120000 S_IFSOCK=0o140000""")
@@ -100,6 +98,7 @@ _MOUNT: Final = Flags("ST_???", """
     ST_VALID=0x20 ST_RDONLY=0x1 ST_NOSUID=0x2 ST_NODEV=0x4 ST_NOEXEC=0x8 ST_SYNCHRONOUS=0x10
     ST_MANDLOCK=0x40 ST_NOATIME=0x400 ST_NODIRATIME=0x800 ST_RELATIME=0x1000
     ST_NOSYMFOLLOW=0x2000""", bits=64)
+_ST_VALID: Final = 0x20
 
 
 # ---------------------------------------------------------------------------- open
@@ -125,7 +124,7 @@ def _opens(flags_at: int, *first: Format) -> Choice:
 
     def of(call: Call) -> Signature:
         flags = call.arguments[flags_at]
-        creates = flags & O_CREAT or flags & O_TMPFILE == O_TMPFILE
+        creates = flags & _MAKES
         return with_mode if creates else without
 
     return Choice(of)
@@ -140,7 +139,7 @@ def _open_how(call: Call, va: int) -> str:
     access = ACCESS_MODES(call, flags & _O_ACCMODE)
     rest = joined(*OPEN_FLAGS.split(flags & ~_O_ACCMODE))
     text = f"{{flags={access}|{rest}" if rest else f"{{flags={access}"
-    if permissions or flags & O_CREAT or flags & O_TMPFILE == O_TMPFILE:
+    if permissions or flags & _MAKES:
         text += f", mode=0{permissions:02o}"
     return f"{text}, resolve={_RESOLVE(call, resolve)}}}"
 
@@ -150,12 +149,13 @@ def _open_how(call: Call, va: int) -> str:
 def file_mode(call: Call, value: int) -> str:
     """``st_mode``: type, special bits, permissions."""
     kind = FILE_TYPES.get(value & 0o170000)
+    if kind is None and value & 0o170000:
+        return f"0{value:o}"
     names = [kind] if kind else []
     for bit, name in ((0o4000, "S_ISUID"), (0o2000, "S_ISGID"), (0o1000, "S_ISVTX")):
         if value & bit:
             names.append(name)
-    rest = value & (0o777 if kind else 0o170777)
-    return "|".join([*names, f"0{rest:02o}"])
+    return "|".join([*names, f"0{value & ~0o177000:02o}"])
 
 
 _STAT: Final = struct.Struct("<3Q2I2I2Q")  # up to st_size
@@ -184,14 +184,11 @@ def _statx(call: Call, data: bytes) -> str:
     permissions, size = struct.unpack_from("<28xH10xQ", data)
     text = (f"{{stx_mask={_STATX_MASK(call, mask)}, "
             f"stx_attributes={_STATX_ATTRIBUTES(call, attributes)}")
-    if mask & 0x3 or permissions:  # STATX_TYPE, STATX_MODE
+    if mask & 0x3:  # STATX_TYPE, STATX_MODE
         text += f", stx_mode={file_mode(call, permissions)}"
-    if mask & 0x200 or size:  # STATX_SIZE
+    if mask & 0x200:  # STATX_SIZE
         text += f", stx_size={size}"
     return text + ", ...}"
-
-
-_FSID: Final = "f_fsid={{val=[{}, {}]}}"
 
 
 def _statfs(call: Call, data: bytes) -> str:
@@ -201,7 +198,7 @@ def _statfs(call: Call, data: bytes) -> str:
             f"f_bavail={bavail}, f_files={files}, f_ffree={ffree}, "
             f"f_fsid={{val=[{hexadecimal(call, id0)}, {hexadecimal(call, id1)}]}}, "
             f"f_namelen={namelen}, f_frsize={frsize}")
-    return text + (f", f_flags={_MOUNT(call, flags)}}}" if flags else "}")
+    return text + (f", f_flags={_MOUNT(call, flags)}}}" if flags & _ST_VALID else "}")
 
 
 statfs: Final = custom(120, _statfs)
@@ -229,38 +226,30 @@ def device32(call: Call, value: int) -> str:
 
 # ---------------------------------------------------------------------------- read, write
 
-def _iovec(call: Call, va: int, n: int, text: Format) -> str:
-    """``struct iovec``; ``text`` writes each buffer, given its base, with its length kept here."""
-    left = call.result if call.ended else None
+def _iovec(call: Call, va: int) -> str:
+    """``struct iovec``: what writev(2) is to write, or what readv(2) has read.
+
+    The array was the program's before the call, so it is written even if the call has failed.
+    """
+    left = call.result
 
     def item(call: Call, data: bytes) -> str:
         nonlocal left
         base, size = struct.unpack("<2Q", data)
-        if call.ended and not call.failed:
-            assert left is not None
-            shown = min(size, left)
-            left -= shown
-            content = buffer(call, base, shown)
-        elif call.ended:
+        if call.failed:
             content = address(call, base)
         else:
-            content = text(call, base) if not size else buffer(call, base, size)
+            shown = min(size, left) if call.ended else size
+            left -= shown
+            content = buffer(call, base, shown)
         return f"{{iov_base={content}, iov_len={size}}}"
 
-    return elements(call, va, n, 16, item)
-
-
-def iovec_out(call: Call, va: int) -> str:
-    """What writev(2) writes."""
-    return _iovec(call, va, call.arguments[2], lambda c, base: buffer(c, base, 0))
-
-
-iovec_in = iovec_out  # what readv(2) has read; printed at the end, so it shows only that
+    return elements(call, va, call.arguments[2], 16, item, given=True)
 
 
 def _offset_after(call: Call, va: int) -> str:
     """Where sendfile(2) has left ``offset``."""
-    data = call.fetch(va, 8)
+    data = call.fetch(va, 8) if call.result else None
     return "" if data is None else f" => [{int.from_bytes(data, 'little')}]"
 
 
@@ -269,23 +258,29 @@ _offset: Final = indirect(long_, 8)
 
 def _string_filled(call: Call, va: int) -> str:
     """The string of getcwd(2): as many bytes as it returned, with the NUL."""
-    return address(call, va) if call.failed else path(call, va, max(call.result - 1, 0))
+    return address(call, va) if call.failed else path(
+        call, va, call.result - 1 if call.result else PATH_MAX - 1)
 
 
 # ---------------------------------------------------------------------------- directories
+
+_DIRENT_HEADER: Final = 19  # d_ino, d_off, d_reclen, d_type
+
 
 def _entries(call: Call, va: int) -> str:
     """How many entries getdents64(2) has stored."""
     if call.failed:
         return address(call, va)
-    data = call.fetch(va, call.result) if call.result else b""
-    if data is None:
-        return address(call, va)
+    data = call.memory.read(va, call.result) or b""
     count = at = 0
-    while at + 19 <= len(data):
-        at += max(int.from_bytes(data[at + 16 : at + 18], "little"), 19)
+    while at + _DIRENT_HEADER <= len(data):
+        size = int.from_bytes(data[at + 16 : at + 18], "little")
+        if size < _DIRENT_HEADER or at + size > len(data):
+            break
+        at += size
         count += 1
-    return f"{address(call, va)} /* {count} entries */"
+    more = "+" if at < call.result else ""
+    return f"{address(call, va)} /* {count}{more} entries */"
 
 
 # ---------------------------------------------------------------------------- results
@@ -308,13 +303,13 @@ CALLS: Final[dict[str, Signature | Choice]] = {
     "lseek": Signature(int_, long_, _WHENCE),
     "pread64": Signature(int_, Out(buffer_filled), ulong, long_),
     "pwrite64": Signature(int_, buffer_of(2), ulong, long_),
-    "readv": Signature(int_, Out(iovec_in), ulong),
-    "writev": Signature(int_, iovec_out, ulong),
+    "readv": Signature(int_, Out(_iovec), ulong),
+    "writev": Signature(int_, _iovec, ulong),
     "access": Signature(path, _ACCESS),
     "pipe": Signature(Out(_fds)),
     "dup": Signature(int_),
     "dup2": Signature(int_, int_),
-    "sendfile": Signature(int_, int_, _offset, Also(2, _offset_after), Out(ulong)),
+    "sendfile": Signature(int_, int_, indirect(ulong, 8), Also(2, _offset_after), Out(ulong)),
     "flock": Signature(int_, _FLOCK),
     "fsync": Signature(int_),
     "fdatasync": Signature(int_),
@@ -334,9 +329,9 @@ CALLS: Final[dict[str, Signature | Choice]] = {
     "readlink": Signature(path, Out(buffer_filled), ulong),
     "chmod": Signature(path, mode),
     "fchmod": Signature(int_, mode),
-    "chown": Signature(path, int_, int_),
-    "fchown": Signature(int_, int_, int_),
-    "lchown": Signature(path, int_, int_),
+    "chown": Signature(path, uid, uid),
+    "fchown": Signature(int_, uid, uid),
+    "lchown": Signature(path, uid, uid),
     "umask": Signature(mode, result=octal),
     "mknod": _mknod(path),
     "statfs": Signature(path, Out(statfs)),
@@ -349,7 +344,7 @@ CALLS: Final[dict[str, Signature | Choice]] = {
     "openat": _opens(2, fd_at, path),
     "mkdirat": Signature(fd_at, path, mode),
     "mknodat": _mknod(fd_at, path),
-    "fchownat": Signature(fd_at, path, int_, int_, AT_FLAGS),
+    "fchownat": Signature(fd_at, path, uid, uid, AT_FLAGS),
     "newfstatat": Signature(fd_at, path, Out(stat), AT_FLAGS),
     "unlinkat": Signature(fd_at, path, AT_FLAGS),
     "renameat": Signature(fd_at, path, fd_at, path),
@@ -364,13 +359,13 @@ CALLS: Final[dict[str, Signature | Choice]] = {
     "fallocate": Signature(int_, _FALLOCATE, long_, long_),
     "dup3": Signature(int_, int_, OPEN_FLAGS),
     "pipe2": Signature(Out(_fds), OPEN_FLAGS),
-    "preadv": Signature(int_, Out(iovec_in), ulong, long_),
-    "pwritev": Signature(int_, iovec_out, ulong, long_),
+    "preadv": Signature(int_, Out(_iovec), ulong, long_),
+    "pwritev": Signature(int_, _iovec, ulong, long_),
     "syncfs": Signature(int_),
     "renameat2": Signature(fd_at, path, fd_at, path, _RENAME),
     "copy_file_range": Signature(int_, _offset, int_, _offset, ulong, uint),
-    "preadv2": Signature(int_, Out(iovec_in), ulong, long_, _RWF),
-    "pwritev2": Signature(int_, iovec_out, ulong, long_, _RWF),
+    "preadv2": Signature(int_, Out(_iovec), ulong, long_, At(5, _RWF)),
+    "pwritev2": Signature(int_, _iovec, ulong, long_, At(5, _RWF)),
     "statx": Signature(fd_at, path, _statx_flags, _STATX_MASK, Out(custom(256, _statx))),
     "close_range": Signature(uint, uint, _CLOSE_RANGE),
     "openat2": Signature(fd_at, path, _open_how, ulong),

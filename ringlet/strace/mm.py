@@ -13,7 +13,7 @@ from ringlet.strace.names import Flags, Names
 from ringlet.strace.text import address, hexadecimal, int_, string, ulong
 
 _PAGE_SIZE: Final = 4096
-_MREMAP_FIXED: Final = 2
+_MREMAP_MOVES: Final = 3  # MREMAP_MAYMOVE, MREMAP_FIXED
 _HUGE_SHIFT: Final = 26  # MAP_HUGE_SHIFT, MFD_HUGE_SHIFT: the logarithm of the page size
 _HUGE_MASK: Final = 63
 
@@ -26,7 +26,7 @@ _MAP: Final = Flags("", """
     MAP_FIXED=0x10 MAP_ANONYMOUS=0x20 MAP_32BIT=0x40 MAP_NORESERVE=0x4000 MAP_POPULATE=0x8000
     MAP_NONBLOCK=0x10000 MAP_GROWSDOWN=0x100 MAP_DENYWRITE=0x800 MAP_EXECUTABLE=0x1000
     MAP_LOCKED=0x2000 MAP_STACK=0x20000 MAP_HUGETLB=0x40000 MAP_SYNC=0x80000
-    MAP_FIXED_NOREPLACE=0x100000""", bits=64)
+    MAP_FIXED_NOREPLACE=0x100000""")
 _MREMAP: Final = Flags("MREMAP_???", """
     MREMAP_MAYMOVE=1 MREMAP_FIXED=2 MREMAP_DONTUNMAP=4""", bits=64)
 _MSYNC: Final = Flags("MS_???", "MS_SYNC=4 MS_ASYNC=1 MS_INVALIDATE=2")
@@ -45,6 +45,7 @@ _MEMFD: Final = Flags("MFD_???", "MFD_CLOEXEC=1 MFD_ALLOW_SEALING=2 MFD_HUGETLB=
 
 
 def _map_flags(call: Call, value: int) -> str:
+    value &= 0xFFFF_FFFF
     kind = value & 0xF
     name = _MAP_TYPE.get(kind) or f"{kind:#x} /* MAP_??? */"
     huge = value >> _HUGE_SHIFT & _HUGE_MASK
@@ -61,19 +62,15 @@ def _memfd_flags(call: Call, value: int) -> str:
     value &= 0xFFFF_FFFF
     huge = value >> _HUGE_SHIFT
     low = value & (1 << _HUGE_SHIFT) - 1
-    names, rest = _MEMFD.split(low)
-    if rest:
-        names.append(hex(rest))
+    names = [_MEMFD(call, low)] if low or not huge else []
     if huge:
         names.append(f"{huge}<<MFD_HUGE_SHIFT")
-    return "|".join(names) or "0"
+    return "|".join(names)
 
 
 def _residency(call: Call, va: int) -> str:
     """The bytes of mincore(2): one for each page."""
     pages = -(-call.arguments[1] // _PAGE_SIZE)
-    if call.failed:
-        return address(call, va)
     return elements(call, va, pages, 1, lambda call, data: str(data[0] & 1))
 
 
@@ -85,7 +82,7 @@ CALLS: Final[dict[str, Signature | Choice]] = {
     "mprotect": Signature(address, ulong, _PROT),
     "munmap": Signature(address, ulong),
     "brk": Signature(address, result=hexadecimal),
-    "mremap": Choice(lambda call: _MREMAP_TO if call.arguments[3] & _MREMAP_FIXED
+    "mremap": Choice(lambda call: _MREMAP_TO if call.arguments[3] & _MREMAP_MOVES == _MREMAP_MOVES
                      else _MREMAP_PLAIN),
     "msync": Signature(address, ulong, _MSYNC),
     "mincore": Signature(address, ulong, Out(_residency)),
@@ -100,5 +97,5 @@ CALLS: Final[dict[str, Signature | Choice]] = {
     "pkey_mprotect": Signature(address, ulong, _PROT, int_),
     "pkey_alloc": Signature(hexadecimal, _PKEY),
     "pkey_free": Signature(int_),
-    "set_mempolicy_home_node": Signature(hexadecimal, ulong, ulong, hexadecimal),
+    "set_mempolicy_home_node": Signature(address, ulong, ulong, hexadecimal),
 }

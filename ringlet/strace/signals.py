@@ -9,8 +9,8 @@ import struct
 from typing import Final
 
 from guest_kernel.signal.numbers import SIGRTMAX, signal_name
-from ringlet.strace.arguments import Structure, custom
-from ringlet.strace.call import Call, Choice, Format, Out, Signature, error_name
+from ringlet.strace.arguments import Structure, custom, given
+from ringlet.strace.call import At, Call, Choice, Format, Out, Signature, error_name
 from ringlet.strace.clocks import timespec
 from ringlet.strace.names import Flags, Names
 from ringlet.strace.text import (
@@ -18,9 +18,10 @@ from ringlet.strace.text import (
     hexadecimal,
     hexadecimal32,
     int_,
+    signal,
     signed32,
     ticks,
-    uint,
+    uid,
     ulong,
 )
 
@@ -37,12 +38,6 @@ _SA_FLAGS: Final = Flags("SA_???", """
     SA_NOCLDWAIT=0x2""", bits=64)
 _SS_FLAGS: Final = Flags("SS_???", "SS_ONSTACK=1 SS_DISABLE=2 SS_AUTODISARM=0x80000000")
 _SA_RESTORER: Final = 0x0400_0000
-
-
-def signal(call: Call, value: int) -> str:
-    """A signal number."""
-    number = signed32(value)
-    return signal_name(number) if 1 <= number <= SIGRTMAX else str(number)
 
 
 def _short(number: int) -> str:
@@ -73,7 +68,7 @@ def sigset(size_at: int) -> Format:
 def _sigset_short(call: Call, va: int) -> str:
     """The set of rt_sigpending(2), which may be given a shorter place."""
     size = call.arguments[1]
-    data = call.fetch(va, _SIGSET_SIZE) if size <= _SIGSET_SIZE else None
+    data = call.fetch(va, size) if 0 < size <= _SIGSET_SIZE else None
     return address(call, va) if data is None else sigset_text(int.from_bytes(data, "little"))
 
 
@@ -119,9 +114,6 @@ _FAULTS: Final = frozenset({4, 5, 7, 8, 11})
 _SI_KERNEL: Final = 0x80
 _CLD_EXITED: Final = 1
 
-_SENDER: Final = Structure("<2I", si_pid=int_, si_uid=int_)
-_VALUE: Final = Structure("<Iq", si_int=int_, si_ptr=address)
-
 
 def siginfo_text(call: Call, data: bytes) -> str:
     """Return a ``siginfo_t``."""
@@ -132,16 +124,16 @@ def siginfo_text(call: Call, data: bytes) -> str:
     name = (own.get(code) if own else None) or _SI_CODES.get(code)
     text = f"{{si_signo={signal(call, signo)}, si_code={name or hex(code)}"
     if errno:
-        text += f", si_errno={error_name(errno)}"
-    return text + _siginfo_union(call, signo, code, name is not None, data) + "}"
+        text += f", si_errno={error_name(errno) or errno}"
+    return text + _siginfo_union(call, signo, code, data) + "}"
 
 
-def _siginfo_union(call: Call, signo: int, code: int, known: bool, data: bytes) -> str:
+def _siginfo_union(call: Call, signo: int, code: int, data: bytes) -> str:
     """The part of a ``siginfo_t`` that depends on who sent it."""
-    first, second, third = struct.unpack_from("<2I8xQ", data, 16)[:3]
+    first, second = struct.unpack_from("<2I", data, 16)
     at, = struct.unpack_from("<Q", data, 16)
     value, = struct.unpack_from("<Q", data, 24)
-    if known and not signed32(code) <= 0 and code != _SI_KERNEL:
+    if signed32(code) > 0 and code != _SI_KERNEL:
         if signo == _SIGCHLD:
             return _child(call, code, data)
         if signo in _FAULTS:
@@ -157,24 +149,37 @@ def _siginfo_union(call: Call, signo: int, code: int, known: bool, data: bytes) 
     if signed32(code) == -2:  # SI_TIMER
         return (f", si_timerid={hexadecimal(call, first)}, si_overrun={signed32(second)}"
                 f", si_int={signed32(value)}, si_ptr={address(call, value)}")
-    text = f", si_pid={signed32(first)}, si_uid={signed32(second)}"
+    sender = f", si_pid={signed32(first)}, si_uid={uid(call, second)}"
     if signed32(code) in (0, -6):  # SI_USER, SI_TKILL
-        return text
-    del third
+        return sender
+    text = sender if first or second or signed32(code) == -1 else ""
     if value or signed32(code) == -1:
         text += f", si_int={signed32(value)}, si_ptr={address(call, value)}"
     return text
 
 
 def _child(call: Call, code: int, data: bytes) -> str:
-    pid, uid, status = struct.unpack_from("<3i", data, 16)
+    pid, user, status = struct.unpack_from("<iIi", data, 16)
     utime, stime = struct.unpack_from("<2Q", data, 32)
     shown = str(status) if code == _CLD_EXITED else signal(call, status)
-    return (f", si_pid={pid}, si_uid={uid}, si_status={shown}, "
+    return (f", si_pid={pid}, si_uid={uid(call, user)}, si_status={shown}, "
             f"si_utime={ticks(call, utime)}, si_stime={ticks(call, stime)}")
 
 
 siginfo: Final = custom(SIGINFO_SIZE, siginfo_text)
+
+
+# ---------------------------------------------------------------------------- frames
+
+_UC_SIGMASK: Final = 296  # in struct ucontext, which is what the stack pointer points to
+
+
+def _signal_frame(call: Call, value: int) -> str:
+    """What rt_sigreturn(2) goes back to: the mask on the stack."""
+    data = call.memory.read(call.stack + _UC_SIGMASK, _SIGSET_SIZE)
+    if data is None:
+        return address(call, call.stack)
+    return f"{{mask={sigset_text(int.from_bytes(data, 'little'))}}}"
 
 
 # ---------------------------------------------------------------------------- results
@@ -188,11 +193,13 @@ CALLS: Final[dict[str, Signature | Choice]] = {
     "rt_sigaction": Signature(signal, sigaction, Out(sigaction), ulong),
     "rt_sigprocmask": Signature(_HOW, sigset(3), Out(sigset(3)), ulong),
     "rt_sigpending": Signature(Out(_sigset_short), ulong),
-    "rt_sigtimedwait": Signature(sigset(3), Out(siginfo), timespec, ulong, result=signal_result),
+    "rt_sigtimedwait": Signature(sigset(3), Out(siginfo), given(timespec), ulong,
+                                 result=signal_result),
     "rt_sigqueueinfo": Signature(int_, signal, siginfo),
     "rt_sigsuspend": Signature(sigset(1), ulong),
     "rt_tgsigqueueinfo": Signature(int_, int_, signal, siginfo),
     "pidfd_send_signal": Signature(int_, signal, siginfo, hexadecimal32),
+    "rt_sigreturn": Signature(At(0, _signal_frame)),
     "sigaltstack": Signature(stack_t, Out(stack_t)),
     "kill": Signature(int_, signal),
     "tkill": Signature(int_, signal),

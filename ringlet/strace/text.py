@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from guest_kernel.signal.numbers import SIGRTMAX, signal_name
 from ringlet.strace.call import MAX_STRLEN, Call
 
 PATH_MAX: Final = 4096
 CLK_TCK: Final = 100  # ticks of clock_t in a second: sysconf(_SC_CLK_TCK) on x86-64
 _M32: Final = 0xFFFF_FFFF
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY: Final = 86400
 
-# How a byte is written if no octal digit follows; None: it is octal.
-_ESCAPES: Final = {**{byte: chr(byte) for byte in range(0x20, 0x7F)},
-                   **{ord(char): f"\\{letter}" for char, letter in zip(
-                       "\"\\\f\n\r\t\v", "\"\\fnrtv", strict=True)}}
-_OCTAL_DIGITS: Final = b"01234567"
+# How a byte is written; the others are octal.
+_ESCAPES: Final = {byte: chr(byte) for byte in range(0x20, 0x7F)} | {
+    ord(char): "\\" + letter for char, letter in zip(
+        "\"\\\f\n\r\t\v", "\"\\fnrtv", strict=True)}
+_OCTAL_DIGITS: Final = frozenset(b"01234567")
 
 
 # -------------------------------------------------------------------------------- numbers
@@ -52,14 +53,21 @@ def ulong(call: Call, value: int) -> str:
     return str(value)
 
 
+def uid(call: Call, value: int) -> str:
+    """``uid_t`` or ``gid_t``; -1 is nobody."""
+    value &= _M32
+    return str(value) if value != _M32 else "-1"
+
+
+def signal(call: Call, value: int) -> str:
+    """The number of a signal."""
+    number = signed32(value)
+    return signal_name(number) if 1 <= number <= SIGRTMAX else str(number)
+
+
 def hexadecimal(call: Call, value: int) -> str:
     """A number in hexadecimal; 0 is 0."""
     return hex(value) if value else "0"
-
-
-def hex_argument(call: Call, value: int) -> str:
-    """An argument that nobody has looked at: always with its prefix."""
-    return hex(value)
 
 
 def hexadecimal32(call: Call, value: int) -> str:
@@ -121,13 +129,10 @@ def quote(data: bytes, *, more: bool = False) -> str:
         escape = _ESCAPES.get(byte)
         if escape is None:
             # A digit that follows would be taken for part of a shorter number.
-            ambiguous = data[i + 1 : i + 2] in _DIGIT_BYTES
+            ambiguous = i + 1 < len(data) and data[i + 1] in _OCTAL_DIGITS
             escape = f"\\{byte:03o}" if ambiguous else f"\\{byte:o}"
         pieces.append(escape)
     return f'"{"".join(pieces)}"' + ("..." if more else "")
-
-
-_DIGIT_BYTES: Final = frozenset(bytes((digit,)) for digit in _OCTAL_DIGITS)
 
 
 def quote_hexadecimal(data: bytes, *, more: bool = False) -> str:

@@ -118,6 +118,9 @@ def test_address_spaces_share_the_kernels_half(session: Session) -> None:
     seen = []
 
     class Watcher:
+        def attach(self, task: task_struct) -> None:
+            pass
+
         def enter(self, task: task_struct, nr: int, regs: int) -> None:
             assert task.mm is not None
             own = (task.mm.pgd & PHYSICAL_MASK) >> 3

@@ -1,0 +1,1 @@
+"""Measurements: ringlet and its peers on the same programs.  See ``docs/benchmarks.md``."""
