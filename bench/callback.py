@@ -2,8 +2,9 @@
 
 ``python -m bench.callback PAGES`` prints seconds of CPU as JSON: ``callback``, for one empty hook
 of the Unicorn binding; ``fault``, for one first write to an anonymous page whose frame the host
-already backs; ``first_touch``, the same when the host, too, has to find a page.  All in one
-process, one after the other, so that one can be divided by the other.
+already backs; ``with_release``, the same with what giving the page back at exit takes;
+``first_touch``, as ``fault``, when the host, too, has to find a page.  All in one process, one
+after the other, so that one can be divided by the other.
 
 The hook is on SYSCALL or on OUT, whichever is cheaper.
 """
@@ -61,17 +62,35 @@ def empty_callback() -> float:
                    callback_seconds(_OUT, x86_const.UC_X86_INS_OUT, on_out)) for _ in range(2))
 
 
-def fault_seconds(session: Session, pages: int) -> float:
-    """Return the CPU seconds of one fault, from runs of fault_loop with few and with many."""
-    program = str(BIN / "fault_loop")
-    times = []
-    for count in (FEW, pages):
-        start = time.process_time()
-        result = session.run([program, str(count)])
-        times.append(time.process_time() - start)
-        if result.output != b"%d\n" % count or result.statistics.faults["anonymous"] < count:
-            raise RuntimeError(f"fault_loop {count}: {result}")
-    return (times[1] - times[0]) / (pages - FEW)
+class FaultLoop:
+    """A machine on which fault_loop is run, and when that prints: after the last of its faults."""
+
+    def __init__(self) -> None:
+        self._printed = b""
+        self._printed_at = 0.0
+        self.session = Session(output=self._print)
+
+    def _print(self, data: bytes) -> None:
+        if not self._printed:
+            self._printed_at = time.process_time()
+        self._printed += data
+
+    def seconds(self, pages: int) -> tuple[float, float]:
+        """Return the CPU seconds of one fault, without and with the page's release at exit.
+
+        From two runs, one with few pages and one with many.
+        """
+        faults, runs = [], []
+        for count in (FEW, pages):
+            self._printed = b""
+            start = time.process_time()
+            result = self.session.run([str(BIN / "fault_loop"), str(count)])
+            runs.append(time.process_time() - start)
+            faults.append(self._printed_at - start)
+            if self._printed != b"%d\n" % count or result.statistics.faults["anonymous"] < count:
+                raise RuntimeError(f"fault_loop {count} printed {self._printed!r}: {result}")
+        more = pages - FEW
+        return (faults[1] - faults[0]) / more, (runs[1] - runs[0]) / more
 
 
 def back_all(session: Session) -> None:
@@ -86,14 +105,16 @@ def main(argv: Sequence[str]) -> int:
     pages = int(argv[0])
     gc.collect()
     callback = empty_callback()
-    with Session() as session:
-        first = fault_seconds(session, pages)
-    with Session() as session:
-        back_all(session)
-        fault_seconds(session, pages // 4)  # warm: the handlers' own code has been specialised
-        steady = fault_seconds(session, pages)
+    loop = FaultLoop()
+    first, _ = loop.seconds(pages)
+    loop.session.close()
+    loop = FaultLoop()
+    back_all(loop.session)
+    loop.seconds(pages // 4)  # warm: the interpreter has specialised the handlers
+    steady, with_release = loop.seconds(pages)
+    loop.session.close()
     print(json.dumps({"callback": min(callback, empty_callback()), "fault": steady,
-                      "first_touch": first}))
+                      "with_release": with_release, "first_touch": first}))
     return 0
 
 

@@ -63,10 +63,10 @@ def calls(argv: list[str]) -> None:
     from guest_kernel.layout.hostcall import HostCall
     from guest_kernel.layout.ptrace import pt_regs
     from guest_kernel.layout.sched import pcpu_hot
-    from guest_kernel.syscall_table import find_table, parse
+    from guest_kernel.syscall_table import load
     from ringlet.session import Session
 
-    names = {row.number: row.name for row in parse(find_table().read_text())}
+    names = {row.number: row.name for row in load()}
     taken: dict[str, list[int]] = {}
     with Session() as session:
         k, call = session.kernel.k, session.machine.host_call

@@ -1,74 +1,257 @@
 """Keystone, within its quirks.
 
-One flat section a call, bytes only: symbols are learnt by appending a table of their addresses and
-reading it back.  Known quirks (sections crash the process, absolute operands come out wrong,
-numeric labels fail) are listed in docs; ``tests/unit/test_assembler.py`` holds the ones we rely on.
+A text is Intel syntax with ``;`` for comments.  It may change sections with ``.text``, ``.rodata``,
+``.data`` and ``.bss``, each alone on a line.  Keystone itself knows one flat section and crashes on
+a switch, so the sections go to it in one call, one after the other: labels of one resolve in
+another, and the bytes are cut apart afterwards.
+
+Keystone answers bytes only, so the text ends with a table of ``.quad label`` that is read back and
+cut off.  A label that begins with ``.L`` is local and is not told.
+
+Some forms assemble without complaint to something else and are refused here:
+
+    [reg + A + B], [reg - A], [reg + A*2]   only the last symbol counts, without sign or factor
+    -A, ~A, 5 + A                           a memory operand; a number must begin with the symbol
+    [rip + A]                               the distance itself if A is a number; a label is right
+    .include                                nothing
+
+A symbol can stand for each of them: ``C = A - B`` comes out right.
+Absolute operands, ``[0x1000]`` and ``gs:[8]``, come out right for the accumulator only.
+
+Every fact is held by ``tests/unit/test_assembler.py``, which also compares all our assembly with
+what GNU as makes of it.
 """
 
+import contextlib
 import hashlib
 import os
 import re
-import tempfile
+import struct
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-_LABEL = re.compile(r"^\s*([A-Za-z_.$][\w.$]*):", re.MULTILINE)
-_COMMENT = re.compile(r"\s*;.*$", re.MULTILINE)
+_STRING: Final = r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])\''
+_COMMENT: Final = re.compile(rf"({_STRING})|\s*;.*")
+_LABEL: Final = re.compile(r"\s*([A-Za-z_$][\w.$]*):")
+_LABELS: Final = re.compile(r"\s*(?:[\w.$]+:\s*)*")
+_MACRO: Final = re.compile(r"\s*\.(macro|endm)\b")
+_SECTION: Final = re.compile(r"\s*\.(?:text|rodata|data|bss|section|pushsection|popsection)\b")
+_INCLUDE: Final = re.compile(r"\s*\.include\b")
+_ASSIGNMENT: Final = re.compile(r"\s*(?:([A-Za-z_$][\w.$]*)\s*=|\.(?:set|equ)\s+([\w.$]+))")
+
+# In an operand: a name, which may be a macro's parameter, with the sign before and a factor behind.
+_NAME: Final = re.compile(r"([-+]?)\s*(?<![\w.$\\])([A-Za-z_.$\\][\w.$]*)(\s*\*)?")
+_ADDRESS_REGISTER: Final = re.compile(r"[re](?:[a-d]x|[sd]i|[sb]p|ip)|r\d+d?")
+_BRACKETS: Final = re.compile(r"\[([^\]]*)\]")
+_NOT_A_NAME: Final = re.compile(r"\s*[-~\d]")
+
+# Our own labels, at the ends of a section; no program's name begins so.
+_START: Final = "__start_of_"
+_END: Final = "__end_of_"
 
 
 class AssemblyError(Exception):
-    """A text that Keystone does not take."""
+    """A text that Keystone does not take, or would take wrongly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A section as assembled.
+
+    Attributes:
+        name: the directive that opens it.
+        address: of its first byte.
+        data: its bytes; those of ``.bss`` are zeros.
+    """
+
+    name: str
+    address: int
+    data: bytes
 
 
 def assemble(source: str, address: int = 0,
              symbols: Mapping[str, int] | None = None) -> tuple[bytes, dict[str, int]]:
-    """Assemble 64-bit code in Intel syntax.
+    """Assemble 64-bit code that has no other section than ``.text``.
 
     Args:
-        source: the text; a comment begins with ``;``.
+        source: the text.
         address: where the first byte will lie.
         symbols: names that the text uses, and their values.
 
     Returns:
-        The bytes, and the address of each label.  A label that begins with ``.L`` is local.
+        The bytes, and the address of each label.
 
     Raises:
-        AssemblyError: with Keystone's reason, and the line if it can be found.
+        AssemblyError: with the reason, and the line or symbol at fault.
     """
-    import keystone
-
-    text = _COMMENT.sub("", source)
-    labels = [name for name in _LABEL.findall(text) if not name.startswith(".L")]
-    head = "".join(f"{name} = {value:#x}\n" for name, value in (symbols or {}).items())
-    table = "".join(f".quad {name}\n" for name in labels)
-    engine = keystone.Ks(keystone.KS_ARCH_X86, keystone.KS_MODE_64)
-    try:
-        encoding, _ = engine.asm(f"{head}{text}\n.balign 8\n{table}", address, as_bytes=True)
-    except keystone.KsError as error:
-        raise AssemblyError(f"{error}{_where(head, text, address)}") from error
-    code = bytes(encoding or b"")
-    split = len(code) - 8 * len(labels)
-    return code[:split], {
-        name: int.from_bytes(code[split + 8 * i : split + 8 * i + 8], "little")
-        for i, name in enumerate(labels)
-    }
+    (text,), labels = assemble_sections(source, address, {".text": 1}, symbols)
+    return text.data, labels
 
 
-def _where(head: str, text: str, address: int) -> str:
-    """Find the first line without which everything before it still assembles."""
-    import keystone
+def assemble_sections(source: str, address: int, alignments: Mapping[str, int],
+                      symbols: Mapping[str, int] | None = None,
+                      ) -> tuple[list[Section], dict[str, int]]:
+    """Assemble 64-bit code and data.
 
-    lines = text.splitlines()
-    for number, line in enumerate(lines, 1):
-        if not line.strip() or line.strip().endswith(":") or ".macro" in text:
+    Args:
+        source: the text, which begins in the first section; one that is named again goes on where
+            it stopped.
+        address: where the first section begins.
+        alignments: the sections, in the order in which they will lie in memory, and what the
+            address of each is a multiple of.
+        symbols: names that the text uses, and their values.
+
+    Returns:
+        The sections, empty ones too, and the address of each label.
+
+    Raises:
+        AssemblyError: with the reason, and the line or symbol at fault; or ``.bss`` holds something
+            other than zeros.
+    """
+    given = symbols or {}
+    bodies = _split([_COMMENT.sub(r"\1", line) for line in source.splitlines()], alignments)
+    _refuse_what_comes_out_wrong(bodies, set(given))
+    lines = [f"{name} = {value:#x}" for name, value in given.items()]
+    labels = []
+    for name, body in bodies.items():
+        first, last = _START + name[1:], _END + name[1:]
+        lines += [f".balign {alignments[name]}, 0", f"{first}:", *body, f"{last}:"]
+        labels += [first, *_labels(body), last]
+    code, addresses = _assemble(lines, labels, address)
+
+    sections = []
+    for name in bodies:
+        start, end = addresses.pop(_START + name[1:]), addresses.pop(_END + name[1:])
+        data = code[start - address : end - address]
+        if name == ".bss" and data.count(0) != len(data):
+            raise AssemblyError(".bss holds something other than zeros")
+        sections.append(Section(name, start, data))
+    return sections, addresses
+
+
+def _split(lines: list[str], alignments: Mapping[str, int]) -> dict[str, list[str]]:
+    sections: dict[str, list[str]] = {name: [] for name in alignments}
+    current = next(iter(sections.values()))
+    for line in lines:
+        directive = line.strip()
+        if directive in sections:
+            current = sections[directive]
+        elif _SECTION.match(line):
+            raise AssemblyError(f"no such section here: {directive}")
+        else:
+            current.append(line)
+    return sections
+
+
+def _labels(lines: list[str]) -> list[str]:
+    """Return the labels that ``lines`` define outside macro bodies."""
+    labels = []
+    in_macro = False
+    for line in lines:
+        if directive := _MACRO.match(line):
+            in_macro = directive[1] == "macro"
+        elif not in_macro and (label := _LABEL.match(line)):
+            labels.append(label[1])
+    return labels
+
+
+def _refuse_what_comes_out_wrong(bodies: Mapping[str, list[str]], numbers: set[str]) -> None:
+    """Raise an error for what the module's docstring lists.
+
+    Args:
+        numbers: names that stand for numbers; those that the text assigns are added.
+    """
+    lines = [line for body in bodies.values() for line in body]
+    for line in lines:
+        if assignment := _ASSIGNMENT.match(line):
+            numbers.add(assignment[1] or assignment[2])
+    for line in lines:
+        instruction = re.sub(_STRING, "0", _LABELS.sub("", line, count=1))
+        if _INCLUDE.match(instruction):
+            raise AssemblyError(f"would be ignored: {line.strip()}")
+        if instruction.startswith(".") or _ASSIGNMENT.match(instruction):
             continue
-        stub = "".join(f"{name}:\n" for name in _LABEL.findall(text))
+        _, _, operands = instruction.partition(" ")
+        for operand in operands.split(","):
+            if reason := _what_goes_wrong(operand, numbers):
+                raise AssemblyError(f"{reason}: {line.strip()}")
+
+
+def _what_goes_wrong(operand: str, numbers: set[str]) -> str | None:
+    brackets = _BRACKETS.search(operand)
+    if brackets is None:
+        if _NOT_A_NAME.match(operand) and _NAME.search(operand):
+            return "the symbol would become a memory operand"
+        return None
+    terms = _NAME.findall(brackets[1])
+    symbols = [term for term in terms if not _ADDRESS_REGISTER.fullmatch(term[1])]
+    if len(symbols) > 1:
+        return "only the last symbol would count"
+    if any(sign == "-" or factor for sign, _, factor in symbols):
+        return "the symbol's sign or factor would be lost"
+    relative = any(name == "rip" for _, name, _ in terms)
+    if relative and any(name in numbers for _, name, _ in symbols):
+        return "the symbol's value would be the distance"
+    return None
+
+
+def _assemble(lines: list[str], labels: list[str], address: int) -> tuple[bytes, dict[str, int]]:
+    import keystone  # takes longer than the cache to find
+
+    source = lines + [f".quad {label}" for label in labels]
+    try:
+        code = _keystone(source, address)
+    except keystone.KsError as error:
+        where = _missing_symbol(source, address) or _line_at_fault(source, address, error)
+        raise AssemblyError(f"{error.message}: {where}") from error
+    table = struct.Struct(f"<{len(labels)}Q")
+    size = len(code) - table.size
+    return code[:size], dict(zip(labels, table.unpack(code[size:]), strict=True))
+
+
+def _keystone(source: list[str], address: int) -> bytes:
+    import keystone
+
+    engine = keystone.Ks(keystone.KS_ARCH_X86, keystone.KS_MODE_64)
+    code, _ = engine.asm("\n".join(source), address, as_bytes=True)
+    return bytes(code or b"")
+
+
+# Keystone says what is wrong, but neither where nor with which symbol.
+
+
+def _missing_symbol(source: list[str], address: int) -> str | None:
+    """Return the first symbol that the source uses and does not define, if there is one."""
+    import keystone
+
+    missing: list[str] = []
+
+    def resolve(symbol: bytes, _value: object) -> bool:
+        missing.append(symbol.decode())
+        return False
+
+    engine = keystone.Ks(keystone.KS_ARCH_X86, keystone.KS_MODE_64)
+    engine.sym_resolver = resolve
+    with contextlib.suppress(keystone.KsError):
+        engine.asm("\n".join(source), address)
+    return missing[0] if missing else None
+
+
+def _line_at_fault(source: list[str], address: int, error: Exception) -> str:
+    """Return the last line of the shortest beginning of the source that fails in the same way."""
+    import keystone
+
+    def fails(size: int) -> bool:
         try:
-            keystone.Ks(keystone.KS_ARCH_X86, keystone.KS_MODE_64).asm(
-                f"{head}{stub}{_LABEL.sub('', line)}", address)
-        except keystone.KsError:
-            return f" in line {number}: {line.strip()}"
-    return ""
+            _keystone(source[:size], address)
+        except keystone.KsError as other:
+            return str(other) == str(error)
+        return False
+
+    return source[bisect_left(range(1, len(source)), True, key=fails)].strip()
 
 
 def cache_directory() -> Path | None:
@@ -89,7 +272,11 @@ def cache_directory() -> Path | None:
 def cached(kind: str, key: bytes, build: Callable[[], bytes]) -> bytes:
     """Return what ``build`` makes, from the cache if the same ``key`` was built before.
 
-    A file of the cache carries its own checksum; a damaged one is built again.
+    A file of the cache carries its own checksum; a damaged one is built again.  A cache that
+    cannot be written costs time and nothing else.
+
+    Args:
+        key: everything that the result depends on.
     """
     digest = hashlib.sha256(key).hexdigest()[:32]
     directory = cache_directory()
@@ -103,8 +290,17 @@ def cached(kind: str, key: bytes, build: Callable[[], bytes]) -> bytes:
             return data[32:]
     data = build()
     if path is not None:
-        with tempfile.NamedTemporaryFile(dir=directory, delete=False) as file:
-            file.write(hashlib.sha256(data).digest() + data)
-        Path(file.name).replace(path)
+        with contextlib.suppress(OSError):
+            _replace(path, hashlib.sha256(data).digest() + data)
     return data
 
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write a file so that readers see the old content or the new one."""
+    temporary = path.with_suffix(f".{os.getpid()}")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -114,7 +114,8 @@ def enter_long_mode(machine: Machine, entry: int, *, stack: int = 0) -> None:
 def _identity_map(machine: Machine) -> None:
     """Map RAM at its physical addresses with 2 MiB pages, readable, writable and executable."""
     u64 = machine.ram.u64
-    table = PTE.P | PTE.RW
+    table = int(PTE.P | PTE.RW)
+    large = int(PTE.P | PTE.RW | PTE.PS)
     u64[PML4 >> 3] = PML4 + PAGE_SIZE | table
     for gib in range(-(-machine.ram.size // HUGE_PAGE_SIZE)):
         directory = PML4 + (2 + gib) * PAGE_SIZE
@@ -122,7 +123,7 @@ def _identity_map(machine: Machine) -> None:
         for entry in range(512):
             pa = gib * HUGE_PAGE_SIZE + entry * LARGE_PAGE_SIZE
             if pa < machine.ram.size:
-                u64[(directory >> 3) + entry] = pa | table | PTE.PS
+                u64[(directory >> 3) + entry] = pa | large
 
 
 def _load_boot_segments(context: Context) -> None:

@@ -36,6 +36,7 @@ DEBUG_EXIT_PORT: Final = 0xF4
 
 # So long at most does the engine run before Python looks at signals: about 0.1 s.
 SLICE: Final = 100_000_000
+_EXIT_VALUE: Final = control.EXIT_VALUE >> 3
 NEVER: Final = (1 << 64) - 1
 
 
@@ -135,9 +136,9 @@ class Machine:
     def arm(self) -> None:
         """Tell the CPU when to stop next, after a device may have changed its mind."""
         words = self._words
-        end = min(self._slice_end, self._limit)
+        end = 0 if self._stopping is not None else min(self._slice_end, self._limit)
         words[control.SLICE_END >> 3] = end
-        if self.pic.pending:
+        if self.pic.pending and end:
             words[control.DEADLINE >> 3] = 0
             words[control.WAIT_IF >> 3] = 1
         else:
@@ -166,7 +167,7 @@ class Machine:
         self._stopping = None
         self.arm()
         cpu, pic, words = self.cpu, self.pic, self._words
-        run = cpu.run
+        run, host_call = cpu.run, Exit.HOST_CALL
         if words[control.ACTIVITY >> 3] and (end := self._wait()) is not None:
             return end
         while True:
@@ -176,24 +177,30 @@ class Machine:
                     return Exit.SHUTDOWN
                 self.arm()
             reason = run()
-            if reason is Exit.HOST_CALL:
+            if reason is host_call:
                 if self.host_call is None:
                     return reason
-                self.host_call(words[control.EXIT_VALUE >> 3])
-            elif reason is Exit.TIMER:
+                self.host_call(words[_EXIT_VALUE])
+                if self._stopping is not None:
+                    return self._stopping
+                continue
+            end = None
+            if reason is Exit.TIMER:
                 if self._on_deadline():
-                    return self._stopping or reason
+                    end = reason
             elif reason is Exit.HALT:
-                if (end := self._wait()) is not None:
-                    return self._stopping or end
+                if self._stopping is None:
+                    end = self._wait()
             elif reason is Exit.PORT:
                 # Nothing need have been retired: the time may be up all the same.
                 if self.clock >= words[control.SLICE_END >> 3] and self._on_deadline():
-                    return self._stopping or Exit.TIMER
+                    end = Exit.TIMER
             else:
-                return reason
+                end = reason
             if self._stopping is not None:
                 return self._stopping
+            if end is not None:
+                return end
 
     @property
     def host_call_number(self) -> int:
@@ -201,9 +208,9 @@ class Machine:
         return self._words[control.EXIT_VALUE >> 3]
 
     def stop(self, reason: Exit) -> None:
-        """End the run after the present host call or port access."""
+        """End the run: after the present host call, or where the block that accesses a port ends."""
         self._stopping = reason
-        self.cpu.stop(reason)
+        self.arm()
 
     def write_code(self, pa: int, code: bytes) -> None:
         """Store code at physical address ``pa``, and forget what was translated from there.

@@ -31,15 +31,25 @@ from guest_kernel.mm.memory import handle_mm_fault
 from guest_kernel.mm.page_alloc import OutOfFrames
 from guest_kernel.oops import oops
 from guest_kernel.printk import KERN_INFO, printk
-from guest_kernel.process import arch_prctl, ids, kthread, random, sys
+from guest_kernel.process import (
+    arch_prctl,
+    ids,
+    kthread,
+    membarrier,
+    prctl,
+    random,
+    resource,
+    rseq,
+    sys,
+)
 from guest_kernel.process.exit import do_exit, finish_task_switch
 from guest_kernel.process.fork import task_pt_regs
-from guest_kernel.process.sys import rseq_handle_notify_resume
+from guest_kernel.process.rseq import rseq_handle_notify_resume
 from guest_kernel.sched.core import pick_next_task
 from guest_kernel.sched.wait import finish_wait
 from guest_kernel.signal import sigaction
 from guest_kernel.signal.numbers import SIGKILL, SIGSEGV
-from guest_kernel.syscall_table import find_table, parse
+from guest_kernel.syscall_table import load
 from guest_kernel.syscalls import DEFINITIONS, Adapter
 from guest_kernel.time import clocks, nanosleep
 from guest_kernel.traps import (
@@ -50,8 +60,8 @@ from guest_kernel.traps import (
 )
 
 # Imported for the handlers that they define.
-HANDLERS: Final = (arch_prctl, clocks, ids, madvise, mincore, mprotect, mremap, msync, nanosleep,
-                   random, sigaction, sys)
+HANDLERS: Final = (arch_prctl, clocks, ids, madvise, membarrier, mincore, mprotect, mremap, msync,
+                   nanosleep, prctl, random, resource, rseq, sigaction, sys)
 
 _M64: Final = (1 << 64) - 1
 _SYSCALL: Final = int(HostCall.SYSCALL)
@@ -86,7 +96,7 @@ def bind() -> list[Adapter | None]:
     Raises:
         ValueError: a row names an entry point without a handler, or a handler has no row.
     """
-    rows = parse(find_table().read_text())
+    rows = load()
     table: list[Adapter | None] = [None] * (max(row.number for row in rows) + 1)
     entries = {row.entry for row in rows if row.entry is not None}
     missing = sorted(entries - DEFINITIONS.keys())
@@ -183,11 +193,15 @@ class HostCalls:
         va, error_code = u64[self._cr2_index], u64[(regs + _ORIG_AX_BYTES) >> 3]
         try:
             handle_mm_fault(k.current(), va, error_code)
-        except PageFaultFailed as failed:
-            fault = failed
-            self._sleeps(lambda: bad_area(k.current(), pt_regs(k, regs), fault, va, error_code))
+        except PageFaultFailed as fault:
+            self._bad_area(fault, regs, va, error_code)
         except OutOfFrames:
-            self._sleeps(lambda: pagefault_out_of_memory(k.current()))
+            self._sleeps(lambda: pagefault_out_of_memory(self.k.current()))
+
+    def _bad_area(self, fault: PageFaultFailed, regs: int, va: int, error_code: int) -> None:
+        # On its own: variables that a lambda shares would slow every fault down.
+        k = self.k
+        self._sleeps(lambda: bad_area(k.current(), pt_regs(k, regs), fault, va, error_code))
 
     def _exception(self, vector: int) -> None:
         try:

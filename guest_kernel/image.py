@@ -1,19 +1,20 @@
 """The kernel image: the assembly, the tables that go with it, and room for the kernel's globals.
 
-    .text    asm/*.asm, a stub per vector, a stub per system call          R-X
-    .rodata  sys_call_table, idt_table                                     R--
-    .data    GDT, TSS, page tables for the first instructions, stacks      RW-
+    .text    asm/*.asm, a stub per vector, a stub per system call               R-X
+    .rodata  sys_call_table, idt_table                                          R--
+    .data    page tables and the stack of the first instructions, IST stacks,
+             GDT, TSS                                                           RW-
     .bss     each structure of globals, under its own name and its fields' names
 
-Keystone knows one flat section and no symbols but labels, so all goes to it in one text, cut apart
-afterwards; numbers come from the layouts and ``emulator.arch``.  The result is an ELF file, kept
-in the cache and equal for equal sources.
+Each section ends on a page boundary, at ``_etext``, ``__end_rodata``, ``_edata`` and ``_end``.  All
+is assembled as one text; numbers come from the layouts and ``emulator.arch``.  The result is an ELF
+file, kept in the cache and equal for equal sources.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -36,11 +37,14 @@ from guest_kernel.layout.ptrace import pt_regs
 from guest_kernel.layout.sched import THREAD_SIZE, pcpu_hot, sched_data, task_struct
 from guest_kernel.layout.stats import stats_data
 from guest_kernel.layout.tty import tty_data
-from guest_kernel.syscall_table import Row, find_table, parse
+from guest_kernel.syscall_table import Row, load
 
 ASM: Final = Path(__file__).with_name("asm")
 FILES: Final = ("macros", "boot", "entry", "traps", "switch")
 BASE: Final = START_KERNEL_MAP + KERNEL_LOAD
+
+# The sections, and the label at the end of each.
+ENDS: Final = {".text": "_etext", ".rodata": "__end_rodata", ".data": "_edata", ".bss": "_end"}
 
 # Everything that Linux would have as global variables.
 GLOBALS: Final[tuple[type[Struct], ...]] = (pcpu_hot, sched_data, mm_data, vm_data, fs_data,
@@ -69,27 +73,24 @@ GDT_ENTRIES: Final = 10
 
 def build() -> bytes:
     """Return the image as an ELF file, from the cache if nothing has changed."""
-    rows = parse(find_table().read_text())
-    source = _source(rows)
-    symbols = _symbols(rows)
-    key = repr((source, sorted(symbols.items()), Path(__file__).read_text())).encode()
+    rows = load()
+    source, symbols = text(rows), numbers(rows)
+    recipe = [Path(module).read_text() for module in (
+        __file__, assembler.__file__, elf.__file__, descriptors.__file__)]
+    key = repr((source, sorted(symbols.items()), recipe)).encode()
     return assembler.cached("kernel", key, lambda: _build(source, symbols))
 
 
 def _build(source: str, symbols: dict[str, int]) -> bytes:
-    code, labels = assembler.assemble(source, BASE, symbols)
-    image = bytearray(code)
-    _fill_tables(image, labels)
-    ends = [labels[name] for name in ("_etext", "__end_rodata", "_edata", "_end")]
-    starts = [BASE, *ends[:-1]]
-    names = (".text", ".rodata", ".data", ".bss")
-    flags = (elf.PF_R | elf.PF_X, elf.PF_R, elf.PF_R | elf.PF_W, elf.PF_R | elf.PF_W)
-    sections = [
-        elf.Section(name, start, start - START_KERNEL_MAP,
-                    b"" if name == ".bss" else bytes(image[start - BASE : end - BASE]),
-                    end - start, flag)
-        for name, start, end, flag in zip(names, starts, ends, flags, strict=True)
-    ]
+    parts, labels = assembler.assemble_sections(source, BASE, dict.fromkeys(ENDS, PAGE_SIZE),
+                                                symbols)
+    data = {part.name: bytearray(part.data) for part in parts}
+    for address, content in _tables(labels):
+        part = next(p for p in parts if p.address <= address < p.address + len(p.data))
+        place = address - part.address
+        data[part.name][place : place + len(content)] = content
+    sections = [elf.Section.named(part.name, part.address, bytes(data[part.name]),
+                                  pa=part.address - START_KERNEL_MAP) for part in parts]
     sizes: dict[str, int] = {}
     for kind in GLOBALS:
         sizes[kind.__name__] = kind.size
@@ -100,16 +101,14 @@ def _build(source: str, symbols: dict[str, int]) -> bytes:
     return elf.write(sections, labels["startup_64"] - START_KERNEL_MAP, labels, sizes)
 
 
-def _source(rows: list[Row]) -> str:
-    text = [(ASM / f"{name}.asm").read_text() for name in FILES]
-    text += [_vector_stubs(), _syscall_stubs(rows)]
-    text += [_page_end("_etext"), _rodata(rows), _page_end("__end_rodata"), _data(),
-             _page_end("_edata"), _bss(), _page_end("_end")]
-    return "\n".join(["_text:", *text])
-
-
-def _page_end(label: str) -> str:
-    return f".balign {PAGE_SIZE}\n{label}:\n"
+def text(rows: Sequence[Row]) -> str:
+    """Return the whole kernel as one assembly text."""
+    files = [(ASM / f"{name}.asm").read_text() for name in FILES]
+    # Behind instructions the filling is NOPs.
+    ends = [f"{section}\n.balign {PAGE_SIZE}{'' if section == '.text' else ', 0'}\n{label}:"
+            for section, label in ENDS.items()]
+    return "\n".join(["_text:", *files, _vector_stubs(), _syscall_stubs(rows), _rodata(rows),
+                      _data(), _bss(), *ends])
 
 
 def _vector_stubs() -> str:
@@ -123,7 +122,7 @@ def _vector_stubs() -> str:
     return "\n".join(lines)
 
 
-def _syscall_stubs(rows: list[Row]) -> str:
+def _syscall_stubs(rows: Sequence[Row]) -> str:
     lines = ["__x64_sys_ni_syscall:", "jmp hosted_syscall"]
     for row in rows:
         if row.entry is not None:
@@ -133,11 +132,11 @@ def _syscall_stubs(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def _rodata(rows: list[Row]) -> str:
+def _rodata(rows: Sequence[Row]) -> str:
     entries = {row.number: row.entry for row in rows}
     table = [f".quad __x64_{entries.get(number) or 'sys_ni_syscall'}"
              for number in range(_nr_syscalls(rows))]
-    return "\n".join(["sys_call_table:", *table, ".balign 16",
+    return "\n".join([".rodata", "sys_call_table:", *table, ".balign 16, 0",
                       "idt_table:", f".zero {NR_VECTORS * descriptors.GATE_SIZE}",
                       "idt_descr:", f".word {NR_VECTORS * descriptors.GATE_SIZE - 1}",
                       ".quad idt_table",
@@ -147,59 +146,56 @@ def _rodata(rows: list[Row]) -> str:
 def _data() -> str:
     stacks = [line for number in IST.values() for line in (
         f"ist{number}_stack:", f".zero {IST_STACK_SIZE}", f"ist{number}_stack_end:")]
-    return "\n".join([
-        "early_top_pgt:", f".zero {PAGE_SIZE}", "early_level3_pgt:", f".zero {PAGE_SIZE}",
-        "early_level2_pgt:", f".zero {PAGE_SIZE}", "init_stack:", f".zero {THREAD_SIZE}",
-        "init_stack_end:", *stacks, "gdt_page:", f".zero {GDT_ENTRIES * 8}",
-        ".balign 16", "cpu_tss:", f".zero {TSS_SIZE}"])
+    return "\n".join([".data", *stacks, "gdt_page:", f".zero {GDT_ENTRIES * 8}",
+                      ".balign 16, 0", "cpu_tss:", f".zero {TSS_SIZE}"])
 
 
 def _bss() -> str:
-    return "\n".join(f".balign 64\n{kind.__name__}:\n.zero {kind.size}" for kind in GLOBALS)
+    places = [f".balign 64, 0\n{kind.__name__}:\n.zero {kind.size}" for kind in GLOBALS]
+    return "\n".join([".bss", *places])
 
 
 def _nr_syscalls(rows: Iterable[Row]) -> int:
     return max(row.number for row in rows) + 1
 
 
-def _fill_tables(image: bytearray, labels: dict[str, int]) -> None:
-    """Write what needs addresses cut into pieces: descriptors, gates, page-table entries."""
-    def put(label: str, offset: int, data: bytes) -> None:
-        place = labels[label] - BASE + offset
-        image[place : place + len(data)] = data
+def _tables(labels: dict[str, int]) -> Iterator[tuple[int, bytes]]:
+    """Yield what needs addresses cut into pieces: descriptors, gates, page-table entries.
 
-    put("gdt_page", 0, struct.pack(
+    Yields:
+        An address, and the bytes there.
+    """
+    gdt, tss, idt = labels["gdt_page"], labels["cpu_tss"], labels["idt_table"]
+    yield gdt, struct.pack(
         "<7Q", 0, 0, descriptors.KERNEL_CODE_DESCRIPTOR, descriptors.KERNEL_DATA_DESCRIPTOR,
         descriptors.USER32_CODE_DESCRIPTOR, descriptors.USER_DATA_DESCRIPTOR,
-        descriptors.USER_CODE_DESCRIPTOR))
-    put("gdt_page", descriptors.TSS_SELECTOR,
-        descriptors.tss_descriptor(labels["cpu_tss"], TSS_SIZE - 1))
+        descriptors.USER_CODE_DESCRIPTOR)
+    yield gdt + descriptors.TSS_SELECTOR, descriptors.tss_descriptor(tss, TSS_SIZE - 1)
     for number in IST.values():
-        put("cpu_tss", descriptors.TSS_IST1 + 8 * (number - 1),
-            labels[f"ist{number}_stack_end"].to_bytes(8, "little"))
+        yield (tss + descriptors.TSS_IST1 + 8 * (number - 1),
+               labels[f"ist{number}_stack_end"].to_bytes(8, "little"))
     # Beyond the limit: no ring 3 program may use a port.
-    put("cpu_tss", descriptors.TSS_IO_MAP_BASE, TSS_SIZE.to_bytes(2, "little"))
+    yield tss + descriptors.TSS_IO_MAP_BASE, TSS_SIZE.to_bytes(2, "little")
     for vector in range(NR_VECTORS):
         name = EXCEPTION_NAMES.get(vector)
         handler = labels[f"asm_exc_{name}" if name else f"irq_entry_{vector}"]
         # INT3 and INTO may be executed by ring 3.
-        put("idt_table", vector * descriptors.GATE_SIZE, descriptors.gate(
+        yield idt + vector * descriptors.GATE_SIZE, descriptors.gate(
             handler, descriptors.KERNEL_CS, dpl=3 if vector in (3, 4) else 0,
-            ist=IST.get(vector, 0)))
+            ist=IST.get(vector, 0))
     # The first GiB at its physical addresses, and again where the image is linked.
+    level4, level3, level2 = (labels[f"early_{name}_pgt"] for name in ("top", "level3", "level2"))
     table = PTE.P | PTE.RW
-    level3 = labels["early_level3_pgt"] - START_KERNEL_MAP
-    level2 = labels["early_level2_pgt"] - START_KERNEL_MAP
     for index in (0, START_KERNEL_MAP >> 39 & 511):
-        put("early_top_pgt", 8 * index, (level3 | table).to_bytes(8, "little"))
+        yield level4 + 8 * index, (level3 - START_KERNEL_MAP | table).to_bytes(8, "little")
     for index in (0, START_KERNEL_MAP >> 30 & 511):
-        put("early_level3_pgt", 8 * index, (level2 | table).to_bytes(8, "little"))
-    put("early_level2_pgt", 0, b"".join(
+        yield level3 + 8 * index, (level2 - START_KERNEL_MAP | table).to_bytes(8, "little")
+    yield level2, b"".join(
         (index * LARGE_PAGE_SIZE | table | PTE.PS | PTE.A | PTE.D).to_bytes(8, "little")
-        for index in range(512)))
+        for index in range(512))
 
 
-def _symbols(rows: list[Row]) -> dict[str, int]:
+def numbers(rows: Sequence[Row]) -> dict[str, int]:
     """Return every number that the assembly uses by name."""
     names = {f"PT_{name.upper()}": field.offset for name, field in pt_regs.fields.items()}
     names |= {f"PCPU_{name.upper()}": field.offset for name, field in pcpu_hot.fields.items()}
@@ -213,10 +209,10 @@ def _symbols(rows: list[Row]) -> dict[str, int]:
     cr0 = CR0.WP | CR0.NE | CR0.MP
     cr4 = CR4.PGE | CR4.OSFXSR | CR4.OSXMMEXCPT
     return names | {
-        # Keystone drops the second term of [rsp + A - B].
+        # In brackets only the last symbol counts.
         "SP_FROM_ORIG_AX": pt_regs.offsetof("sp") - pt_regs.offsetof("orig_ax"),
         "HOST_CALL_PORT": HOST_CALL_PORT, "NR_SYSCALLS": _nr_syscalls(rows),
-        "MINUS_ENOSYS": -Errno.ENOSYS, "THREAD_SIZE": THREAD_SIZE,
+        "MINUS_ENOSYS": -Errno.ENOSYS, "THREAD_SIZE": THREAD_SIZE, "PAGE_SIZE": PAGE_SIZE,
         "TIF_EXIT_WORK": sched.TIF_EXIT_WORK, "PF_KTHREAD": sched.PF_KTHREAD,
         "KERNEL_CS": descriptors.KERNEL_CS, "KERNEL_DS": descriptors.KERNEL_DS,
         "USER_CS": descriptors.USER_CS, "USER_DS": descriptors.USER_DS,

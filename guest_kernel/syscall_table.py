@@ -10,6 +10,7 @@ scripts/syscalltbl.sh, which reads it.
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 TABLE_NAME = "syscalls.tbl"
@@ -53,6 +54,16 @@ def find_table() -> Path:
         if place.is_file():
             return place
     raise FileNotFoundError(f"{TABLE_NAME} is neither at {places[0]} nor at {places[1]}")
+
+
+@cache
+def load() -> tuple[Row, ...]:
+    """Return the rows of ``syscalls.tbl``, which is read once.
+
+    Raises:
+        FileNotFoundError, ValueError: see :func:`find_table` and :func:`parse`.
+    """
+    return tuple(parse(find_table().read_text(encoding="ascii")))
 
 
 def parse(text: str) -> list[Row]:

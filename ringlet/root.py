@@ -8,6 +8,8 @@ from typing import Final
 
 from emulator import assembler
 from guest_kernel.fs.cpio import CpioEntry, directory, make_cpio
+from guest_kernel.syscall_table import find_table
+from userland.assembler import RECIPE, assemble_program
 
 USERLAND: Final = Path(__file__).resolve().parent.parent / "userland"
 
@@ -20,15 +22,12 @@ _DEVICES: Final = (
 def base() -> bytes:
     """Return the root file system every machine has, as a cpio archive; kept in the cache."""
     sources = sorted((USERLAND / "asm").glob("*"))
-    builder = sorted(USERLAND.glob("*.py"))
     key = b"".join(path.name.encode() + path.read_bytes()
-                   for path in [*sources, *builder, Path(__file__)])
+                   for path in [*sources, find_table(), *RECIPE, Path(__file__)])
     return assembler.cached("root", key, _base)
 
 
 def _base() -> bytes:
-    from userland.assembler import assemble_program
-
     entries = [directory("bin"), directory("dev"), directory("tmp", 0o1777),
                directory("root", 0o700)]
     entries += [CpioEntry(f"dev/{name}".encode(), stat.S_IFCHR | mode, rdev=(major, minor))

@@ -14,7 +14,7 @@ from guest_kernel.layout.mm_types import vm_data
 from guest_kernel.layout.page import mm_data
 from guest_kernel.layout.sched import sched_data
 from guest_kernel.layout.stats import stats_data
-from guest_kernel.syscall_table import find_table, parse
+from guest_kernel.syscall_table import load
 
 # vm_data's counters by what people call them.
 FAULTS = {
@@ -56,7 +56,7 @@ class Statistics:
         words = machine.cpu.words
         faults = k.data(vm_data)
         counts = k.data(stats_data).syscalls
-        names = {row.number: row.name for row in parse(find_table().read_text())}
+        names = {row.number: row.name for row in load()}
         syscalls = {names.get(nr, str(nr)): n for nr, n in enumerate(counts) if n}
         total = words[control.NR_SYSCALLS >> 3]
         return cls(

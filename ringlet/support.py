@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 from guest_kernel.hostcalls import bind
 from guest_kernel.image import NATIVE
-from guest_kernel.syscall_table import find_table, parse
+from guest_kernel.syscall_table import load
 from guest_kernel.syscalls import DEFINITIONS
 
 
 def table() -> Iterator[str]:
     """Yield a line per system call: number, name, support, and the limits if it is partial."""
     bind()  # refuses a table that does not fit the handlers
-    rows = parse(find_table().read_text())
+    rows = load()
     counts = {"supported": 0, "partial": 0, "absent": 0}
     for row in rows:
         if row.entry is None:

@@ -21,11 +21,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from userland.assembler import AssemblyError, assemble_program
-from userland.numbers import PROJECT_ROOT, c_header, table_path
+from userland.assembler import RECIPE, AssemblyError, assemble_program
+from userland.numbers import c_header, find_table
 
 __all__ = ["OUTPUT", "BuildError", "assemble_program", "build", "main"]
 
+PROJECT_ROOT: Final = Path(__file__).resolve().parent.parent
 OUTPUT: Final = PROJECT_ROOT / "build" / "userland"
 
 _SOURCES: Final = Path(__file__).resolve().parent
@@ -68,7 +69,7 @@ def build(output: Path = OUTPUT) -> list[Path]:
     """
     header = output / "include" / "syscall_numbers.h"
     made = _update(output, [
-        _Target(header, [table_path()], lambda path: _write(path, c_header().encode())),
+        _Target(header, [find_table()], lambda path: _write(path, c_header().encode())),
         *_assembly_targets(output),
     ])
     gcc = shutil.which("gcc")
@@ -80,7 +81,7 @@ def build(output: Path = OUTPUT) -> list[Path]:
 
 
 def _assembly_targets(output: Path) -> Iterable[_Target]:
-    included = [*sorted((_SOURCES / "asm").glob("*.inc")), table_path()]
+    included = [*sorted((_SOURCES / "asm").glob("*.inc")), find_table()]
     for source in sorted((_SOURCES / "asm").glob("*.asm")):
         def recipe(path: Path, source: Path = source) -> None:
             _write(path, assemble_program(source))
@@ -158,9 +159,9 @@ def _update(output: Path, targets: Iterable[_Target]) -> list[Path]:
 
 
 def _digest(inputs: Iterable[Path]) -> str:
-    """Return a digest of the inputs' names and contents and of the sources of this package."""
+    """Return a digest of the inputs' names and contents and of the recipe's own sources."""
     digest = hashlib.sha256()
-    for path in [*sorted(_SOURCES.glob("*.py")), *inputs]:
+    for path in [*RECIPE, *inputs]:
         content = path.read_bytes()
         digest.update(f"{path.name} {len(content)}\n".encode() + content)
     return digest.hexdigest()

@@ -1,46 +1,25 @@
 """System-call numbers for programs, from ``syscalls.tbl``.
 
-The table is the only place where a number is written.  Assembly gets ``__NR_write = 1`` lines in
-front of the source; C gets the header ``syscall_numbers.h``.
+The table is the only place where a number is written.  Assembly gets the symbol ``__NR_write``; C
+gets the header ``syscall_numbers.h``.
 """
 
-from pathlib import Path
+from guest_kernel.syscall_table import find_table, load
 
-PROJECT_ROOT = Path(__file__).resolve().parent.parent
-
-# Rows of other ABIs (x32) are not numbers of a 64-bit program.
-_ABIS = ("common", "64")
-
-
-def table_path() -> Path:
-    """Return where ``syscalls.tbl`` lies: at the project's root, or where a wheel puts it.
-
-    Raises:
-        FileNotFoundError: it is at neither place.
-    """
-    places = [PROJECT_ROOT / "syscalls.tbl", PROJECT_ROOT / "guest_kernel" / "syscalls.tbl"]
-    for place in places:
-        if place.exists():
-            return place
-    raise FileNotFoundError(f"no syscalls.tbl: looked at {', '.join(map(str, places))}")
+__all__ = ["assembler_symbols", "c_header", "find_table", "syscall_numbers"]
 
 
 def syscall_numbers() -> dict[str, int]:
-    """Return the number of each 64-bit system call, by name, in the table's order.
+    """Return the number of each system call, by name, in the table's order.
 
     Rows without an entry point count: a program may ask for a call that answers ``ENOSYS``.
     """
-    numbers = {}
-    for line in table_path().read_text().splitlines():
-        fields = line.split("#")[0].split()
-        if fields and fields[1] in _ABIS:
-            numbers[fields[2]] = int(fields[0])
-    return numbers
+    return {row.name: row.number for row in load()}
 
 
-def assembler_definitions() -> str:
-    """Return ``__NR_<name> = <number>`` lines to stand in front of an assembly source."""
-    return "".join(f"__NR_{name} = {number}\n" for name, number in syscall_numbers().items())
+def assembler_symbols() -> dict[str, int]:
+    """Return ``__NR_<name>`` of each system call, for an assembly source."""
+    return {f"__NR_{name}": number for name, number in syscall_numbers().items()}
 
 
 def c_header() -> str:

@@ -45,9 +45,14 @@ SCRATCH: Final = 200
 NR_SYSCALLS: Final = 208  # SYSCALL instructions executed
 REFUSED: Final = 216  # 1: an instruction was refused; nothing counts until the run ends
 ACCESSES: Final = 224  # the clock for which the block's device accesses are known; 0: none are
+SAVED_DEADLINE: Final = 240  # a host call has set DEADLINE to 0, so that the next block stops
 ACTIVITY: Final = 232  # what the processor does when it is not told to run, see Activity
 IDLE: Final = 240  # what halting has skipped of the clock
 TRAPS: Final = 256  # 256 words: events delivered, by vector
+START: Final = 2304  # start and the rest of abort.asm
+CPU_STATE: Final = 2312  # the engine's CPUX86State *, for functions of its inside
+RAISE_EXCEPTION: Final = 2320
+ABORTED: Final = 2328  # 1: this #UD is a translation that was abandoned
 SIZE: Final = 4096
 
 

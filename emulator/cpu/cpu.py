@@ -9,9 +9,11 @@ Facts of the engine that shape this file, each held by ``tests/unit/test_unicorn
 
 - ``until`` of ``uc_emu_start`` ends runs silently and its probe leaves a wrong pending exception
   behind, so exits are enabled and none is set.
-- ``uc_emu_stop`` from a block hook ends the run before the block; from a port hook, at the end of
-  the block that holds the instruction.  So code puts a jump behind a host call, and a refused port
-  access takes away the address space from what follows it: see :meth:`Cpu._refuse`.
+- ``uc_emu_stop`` from a block hook ends the run before the block.  From a port hook it ends the run
+  later in that block, and if a memory access comes first, with RIP at the block's start, as if
+  nothing of it had been executed.  So a host call only makes the next block's hook stop, and code
+  puts a jump right behind it; and a refused port access takes away the address space from what
+  follows it, and brings back the state before it: see :meth:`Cpu._refuse`.
 - RIP is exact inside RDTSC, SYSCALL and exception hooks, but inside the hooks for ports, device
   memory and SYSENTER it is the block's; see :mod:`emulator.cpu.block`.
 - INS stores 0 to its destination before it asks for the port, so a refused INS leaves 0 there.
@@ -32,17 +34,18 @@ import mmap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ctypes import c_uint64, c_void_p
+from functools import partial
 from typing import Any, Final, Literal, Protocol
 
 from emulator.arch.exceptions import CpuException, Vector
 from emulator.arch.paging import PAGE_SIZE
 from emulator.arch.registers import MSR, RFLAGS
-from emulator.cpu import binding, block, control, mmu
+from emulator.cpu import abort, binding, block, control, mmu
 from emulator.cpu.binding import REGISTERS, EngineError, check, lib
 from emulator.cpu.context import GENERAL, Context, measure, uc_x86_msr
 from emulator.cpu.control import Activity, Exit
 from emulator.cpu.microcode import HF_CPL, HF_CS64, HF_INHIBIT_IRQ, Microcode, Shutdown
-from emulator.cpu.native import NativeMicrocode, supported
+from emulator.cpu.native import native_microcode, supported
 from emulator.memory import Ram
 
 HOST_CALL_PORT: Final = 0xF0
@@ -226,7 +229,7 @@ class Cpu:
         return clock
 
     def stop(self, reason: Exit) -> None:
-        """End the current run; for use inside a hook or a device."""
+        """End the current run; for a hook of exceptions or blocks, or when the state is lost."""
         self.words[control.EXIT >> 3] = reason
         lib.uc_emu_stop(self.uc)
 
@@ -342,9 +345,7 @@ class Cpu:
 
     def _fill_control_block(self) -> None:
         def function(name: str) -> int:
-            address = ctypes.cast(getattr(lib, name), c_void_p).value
-            assert address is not None
-            return address
+            return abort.address_of(getattr(lib, name))
 
         words = self.words
         for offset, value in {
@@ -360,6 +361,17 @@ class Cpu:
         }.items():
             assert value is not None
             words[offset >> 3] = value
+        self._start: Callable[[], int] = lambda: lib.uc_emu_start(self.uc, self.rip, 0, 0, 0)
+        if supported():
+            start = abort.code().entry["start"]
+            words[control.START >> 3] = start
+            state = abort.cpu_state(self.uc)
+            if state is not None:
+                words[control.CPU_STATE >> 3] = state
+                words[control.RAISE_EXCEPTION >> 3] = function("raise_exception_x86_64")
+            guarded = ctypes.CFUNCTYPE(ctypes.c_uint32, c_void_p)(start)
+            control_block = c_void_p(self._block_address)
+            self._start = lambda: guarded(control_block)
 
     def _hook(self) -> None:
         """Install the hooks; Python's are always made, the native ones fall back on them."""
@@ -397,14 +409,13 @@ class Cpu:
         """Return the hooks to install, and set how to enter: native ones, as far as there are."""
         if self.microcode != "native":
             return python
-        native = NativeMicrocode(self.layout, HOST_CALL_PORT)
-        self._callbacks.append(native)
-        self.words[control.SLOW_INTR >> 3] = _address(python["on_intr"])
-        self.words[control.SLOW_SYSCALL >> 3] = _address(python["on_syscall"])
-        self.words[control.SLOW_OUT >> 3] = _address(python["on_out"])
+        native = native_microcode(self.layout, HOST_CALL_PORT)
+        self.words[control.SLOW_INTR >> 3] = abort.address_of(python["on_intr"])
+        self.words[control.SLOW_SYSCALL >> 3] = abort.address_of(python["on_syscall"])
+        self.words[control.SLOW_OUT >> 3] = abort.address_of(python["on_out"])
         enter = ctypes.CFUNCTYPE(ctypes.c_uint32, c_void_p)(native.entry["run"])
         control_block = c_void_p(self._block_address)
-        self._enter = lambda: enter(control_block)
+        self._enter = partial(enter, control_block)
         return python | {name: native.entry[name] for name in python if name in native.entry}
 
     def _shield(self, hook: Callable[..., Any], otherwise: Any) -> Callable[..., Any]:
@@ -486,10 +497,12 @@ class Cpu:
         words[control.RESUME_CLOCK >> 3] = words[control.CLOCK >> 3]
         words[control.EXIT >> 3] = 0
         words[control.BLOCK_SIZE >> 3] = 0
-        words[control.ERROR >> 3] = lib.uc_emu_start(self.uc, words[control.RIP >> 3], 0, 0, 0)
+        words[control.ERROR >> 3] = self._start()
         words[control.RIP >> 3] = rip = self._read("rip")
         self._settle(rip)
         words[control.RESUMED_INSIDE >> 3] = 0
+        if words[control.EXIT >> 3] == Exit.HOST_CALL:
+            words[control.DEADLINE >> 3] = words[control.SAVED_DEADLINE >> 3]
         return Exit.ERROR if words[control.ERROR >> 3] else words[control.EXIT >> 3]
 
     def _settle(self, rip: int) -> None:
@@ -511,10 +524,12 @@ class Cpu:
             words[control.CLOCK >> 3] = clock + size
             return
         words[control.BLOCK_SIZE >> 3] = 0
-        self.stop(Exit.TIMER)
+        self.stop(Exit(words[control.EXIT >> 3]) or Exit.TIMER)
 
     def _stops_here(self, clock: int) -> bool:
         words = self.words
+        if words[control.EXIT >> 3] == Exit.HOST_CALL:
+            return True
         if words[control.RESUMED_INSIDE >> 3] and clock == words[control.RESUME_CLOCK >> 3]:
             return False
         if not words[control.WAIT_IF >> 3] or clock >= words[control.SLICE_END >> 3]:
@@ -545,6 +560,9 @@ class Cpu:
             lib.uc_context_restore(self.uc, context.pointer)
             self._on_intr(uc, Vector.UD, data)
             return True
+        if self.words[control.ABORTED >> 3]:
+            self._after_abort(context)
+            return True
         vector = Vector.UD
         code = self._code(rip, 1) and self._code(rip, min(15, -rip % PAGE_SIZE or 15))
         opcode = code.lstrip(_PREFIXES)
@@ -560,6 +578,21 @@ class Cpu:
         self._deliver(vector, 0)
         lib.uc_context_restore(self.uc, context.pointer)
         return True
+
+    def _after_abort(self, context: Context) -> None:
+        """The engine could not translate the block at RIP: find out which instruction it is.
+
+        With interrupts inhibited the engine makes a block of one instruction.  So the instructions
+        before are executed one by one, until the one that cannot be is alone.
+        """
+        lay, words = context.layout, self.words
+        words[control.ABORTED >> 3] = 0
+        words[control.BLOCK_SIZE >> 3] = 0  # the block before has ended, this one not begun
+        if context.u32[lay.hflags >> 2] & HF_INHIBIT_IRQ:
+            self._deliver(Vector.UD, 0)
+        else:
+            context.u32[lay.hflags >> 2] |= HF_INHIBIT_IRQ
+        lib.uc_context_restore(self.uc, context.pointer)
 
     def _on_syscall(self, _uc: int, _data: int) -> None:
         words = self.words
@@ -594,8 +627,11 @@ class Cpu:
 
     def _on_out(self, _uc: int, port: int, size: int, value: int, _data: int) -> None:
         if port == HOST_CALL_PORT and not self._read("cs") & 3:
-            self.words[control.EXIT_VALUE >> 3] = value
-            self.stop(Exit.HOST_CALL)
+            words = self.words
+            words[control.EXIT_VALUE >> 3] = value
+            words[control.EXIT >> 3] = Exit.HOST_CALL
+            words[control.SAVED_DEADLINE >> 3] = words[control.DEADLINE >> 3]
+            words[control.DEADLINE >> 3] = 0
             return
         with self._port_access(port, size) as allowed:
             if allowed:
@@ -748,8 +784,3 @@ class Cpu:
         self.write_register("rcx", self.read_msr(MSR.IA32_TSC_AUX) & 0xFFFF_FFFF)
         return self._on_rdtsc(uc, data)
 
-
-def _address(callback: object) -> int:
-    value = ctypes.cast(callback, c_void_p).value  # type: ignore[arg-type]  # a CFUNCTYPE object
-    assert value is not None
-    return value

@@ -19,6 +19,8 @@ block_count:
     mov [rcx + CB_CLOCK], rax
     ret
 block_late:
+    cmp qword ptr [rcx + CB_EXIT], EXIT_HOST_CALL
+    je block_end
     ; A debugger's stop inside a block must not make a place where interrupts are taken.
     cmp qword ptr [rcx + CB_RESUMED_INSIDE], 0
     je block_natural
@@ -46,8 +48,9 @@ block_natural:
     test dword ptr [rsi + CTX_HFLAGS], HF_INHIBIT_IRQ
     jnz block_count
 block_stop:
-    mov qword ptr [rcx + CB_BLOCK_SIZE], 0
     mov qword ptr [rcx + CB_EXIT], EXIT_TIMER
+block_end:
+    mov qword ptr [rcx + CB_BLOCK_SIZE], 0
     jmp qword ptr [rcx + CB_UC_EMU_STOP]
 
 ; run(rdi control block): emulate from RIP until something stops it; settle the clock.
@@ -59,12 +62,7 @@ run:
     mov [rbx + CB_RESUME_CLOCK], rax
     mov qword ptr [rbx + CB_EXIT], 0
     mov qword ptr [rbx + CB_BLOCK_SIZE], 0
-    mov rdi, [rbx + CB_ENGINE]
-    mov rsi, [rbx + CB_RIP]
-    xor edx, edx
-    xor ecx, ecx
-    xor r8d, r8d
-    call qword ptr [rbx + CB_UC_EMU_START]
+    call qword ptr [rbx + CB_START]
     mov [rbx + CB_ERROR], rax
     mov rdi, [rbx + CB_ENGINE]
     mov esi, REG_RIP
@@ -74,6 +72,11 @@ run:
     call settle
     mov qword ptr [rbx + CB_RESUMED_INSIDE], 0
     mov eax, [rbx + CB_EXIT]
+    cmp eax, EXIT_HOST_CALL
+    jne run_answer
+    mov rcx, [rbx + CB_SAVED_DEADLINE]
+    mov [rbx + CB_DEADLINE], rcx
+run_answer:
     mov ecx, EXIT_ERROR
     cmp dword ptr [rbx + CB_ERROR], 0
     cmovne eax, ecx
@@ -118,7 +121,11 @@ on_out:
     mov ecx, ecx
     mov [r8 + CB_EXIT_VALUE], rcx
     mov qword ptr [r8 + CB_EXIT], EXIT_HOST_CALL
-    jmp qword ptr [r8 + CB_UC_EMU_STOP]
+    ; Not stopped here, but where the next block begins: see cpu.py.
+    mov rax, [r8 + CB_DEADLINE]
+    mov [r8 + CB_SAVED_DEADLINE], rax
+    mov qword ptr [r8 + CB_DEADLINE], 0
+    ret
 out_slow:
     jmp qword ptr [r8 + CB_SLOW_OUT]
 

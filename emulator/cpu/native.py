@@ -5,8 +5,9 @@ from __future__ import annotations
 import ctypes
 import json
 import mmap
-import platform
-from dataclasses import asdict
+import os
+import sys
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +25,7 @@ SOURCE: Final = Path(__file__).with_name("native.asm")
 
 def supported() -> bool:
     """Tell whether the host runs x86-64 code and grants executable memory."""
-    if platform.machine() not in ("x86_64", "AMD64") or platform.system() != "Linux":
+    if sys.platform != "linux" or os.uname().machine != "x86_64":
         return False
     try:
         mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_EXEC).close()
@@ -71,26 +72,31 @@ def symbols(layout: Layout, host_call_port: int) -> dict[str, int]:
     return names
 
 
-class NativeMicrocode:
-    """The assembled microcode in executable memory.
+class NativeCode:
+    """Assembled code in executable memory, which it keeps for ever: the engine has its addresses.
+
+    Args:
+        kind: a name for the cache.
+        source, names: as :func:`assembler.assemble` takes them.
+        words: values for 8-byte words of the code, by label: addresses, which no cache can hold.
 
     Attributes:
         entry: the address of each label.
     """
 
-    def __init__(self, layout: Layout, host_call_port: int) -> None:
-        source = SOURCE.read_text()
-        key = json.dumps([source, asdict(layout), host_call_port]).encode()
-
+    def __init__(self, kind: str, source: str, names: dict[str, int],
+                 words: dict[str, int] | None = None) -> None:
         def build() -> bytes:
-            code, labels = assembler.assemble(source, 0, symbols(layout, host_call_port))
+            code, labels = assembler.assemble(source, 0, names)
             header = json.dumps(labels).encode()
             return len(header).to_bytes(4, "little") + header + code
 
-        image = assembler.cached("microcode", key, build)
+        image = assembler.cached(kind, json.dumps([source, names]).encode(), build)
         length = int.from_bytes(image[:4], "little")
         labels: dict[str, int] = json.loads(image[4 : 4 + length])
-        code = image[4 + length :]
+        code = bytearray(image[4 + length :])
+        for label, value in (words or {}).items():
+            code[labels[label] : labels[label] + 8] = value.to_bytes(8, "little")
         # Written first and made executable after: never both at once.
         self._memory = mmap.mmap(-1, -(-len(code) // mmap.PAGESIZE) * mmap.PAGESIZE)
         self._memory.write(code)
@@ -98,5 +104,11 @@ class NativeMicrocode:
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.mprotect(ctypes.c_void_p(address), ctypes.c_size_t(len(self._memory)),
                          mmap.PROT_READ | mmap.PROT_EXEC):
-            raise OSError(ctypes.get_errno(), "mprotect of the native microcode")
+            raise OSError(ctypes.get_errno(), "mprotect of native code")
         self.entry = {name: address + offset for name, offset in labels.items()}
+
+
+@cache
+def native_microcode(layout: Layout, host_call_port: int) -> NativeCode:
+    """Return the microcode, one for all machines: what differs is in their control blocks."""
+    return NativeCode("microcode", SOURCE.read_text(), symbols(layout, host_call_port))

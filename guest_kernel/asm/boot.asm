@@ -69,3 +69,13 @@ reload_cs:
     mov rax, gs:[PCPU_INIT_CR3]
     mov cr3, rax
     jmp cpu_startup_entry
+
+.data
+; Until paging_init(): the first GiB, at 0 and where the image is linked (image.py fills them).
+early_top_pgt: .zero PAGE_SIZE
+early_level3_pgt: .zero PAGE_SIZE
+early_level2_pgt: .zero PAGE_SIZE
+; The stack of the swapper.
+init_stack: .zero THREAD_SIZE
+init_stack_end:
+.text

@@ -80,6 +80,7 @@ from guest_kernel.mm.page_alloc import (
     get_zeroed_page,
     page_count,
     put_page,
+    release_mapped_pages,
     release_pages,
 )
 from guest_kernel.mm.pgtable import (
@@ -576,12 +577,7 @@ def zap_page_range(mm: mm_struct, start: int, end: int) -> None:
 
 def _release(k: Kernel, entries: list[int]) -> None:
     """Drop the references that entries which are gone have held."""
-    i32 = k.i32
-    mem_map = mem_map_index(k)
-    frames = [pte & FRAME_MASK for pte in entries if not pte & SPECIAL]
-    for pa in frames:
-        i32[mem_map + (pa >> PAGE_SHIFT << STRUCT_PAGE_SHIFT) + MAPCOUNT] -= 1
-    release_pages(k, frames)
+    release_mapped_pages(k, [pte & FRAME_MASK for pte in entries if not pte & SPECIAL])
 
 
 def _account_rss(k: Kernel, mm_pa: int, entries: list[int], sign: int) -> None:

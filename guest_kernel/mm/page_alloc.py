@@ -340,6 +340,22 @@ def release_pages(k: Kernel, pas: Iterable[int]) -> None:
     _free_frames(k, freed)
 
 
+def release_mapped_pages(k: Kernel, pas: Iterable[int]) -> None:
+    """Drop, for each page, the mapping of a user entry and the reference that it held."""
+    u64, i32 = k.u64, k.i32
+    mem_map = (u64[k.mm_word + _MEM_MAP] & PHYSICAL_MASK) >> 3
+    freed = []
+    for pa in pas:
+        p = mem_map + (pa >> PAGE_SHIFT << _PAGE_WORDS_SHIFT)
+        if u64[p + _COUNTS] == _ONE_MAPPING and not u64[p] and not u64[p + _MAPPING]:
+            u64[p + _COUNTS] = 0
+            freed.append(pa >> PAGE_SHIFT)
+        else:
+            i32[(p + _COUNTS) << 1] -= 1
+            put_page(k, pa)
+    _free_frames(k, freed)
+
+
 # Blocks
 
 

@@ -14,7 +14,7 @@ from guest_kernel.errors import BUG_ON, Errno, SyscallError
 from guest_kernel.layout.declare import PHYSICAL_MASK
 from guest_kernel.layout.list import hlist_head, hlist_node
 from guest_kernel.layout.sched import pid, task_struct
-from guest_kernel.process.pid import PIDTYPE_PGID, PIDTYPE_SID, find_pid, find_task_by_vpid
+from guest_kernel.process.pid import PIDTYPE_PGID, PIDTYPE_SID, find_pid, find_process_by_pid
 from guest_kernel.syscalls import SYSCALL_DEFINE, Int, UserPtr
 
 if TYPE_CHECKING:
@@ -50,10 +50,13 @@ def _number_of(current: task_struct, nr: int, kind: int) -> int:
     Raises:
         SyscallError: ESRCH: there is no such process.
     """
-    task = find_task_by_vpid(current.k, nr) if nr else current
-    if task is None:
-        raise SyscallError(Errno.ESRCH)
-    return pid_nr_of(task, kind)
+    return pid_nr_of(find_process_by_pid(current, nr), kind)
+
+
+def same_ids(current: task_struct, task: task_struct) -> bool:
+    """Tell whether all user and group IDs of ``task`` are the caller's real ones."""
+    return (task.uid == task.euid == task.suid == current.uid
+            and task.gid == task.egid == task.sgid == current.gid)
 
 
 # System calls

@@ -105,3 +105,15 @@ def pid_task(number: pid | None, kind: int) -> task_struct | None:
 def find_task_by_vpid(k: Kernel, nr: int) -> task_struct | None:
     """Return the task whose number is ``nr``."""
     return pid_task(find_pid(k, nr), PIDTYPE_PID)
+
+
+def find_process_by_pid(current: task_struct, nr: int) -> task_struct:
+    """Return the task whose number is ``nr``, or for 0 the caller.
+
+    Raises:
+        SyscallError: ESRCH: there is none.
+    """
+    task = find_task_by_vpid(current.k, nr) if nr else current
+    if task is None:
+        raise SyscallError(Errno.ESRCH)
+    return task

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from guest_kernel.syscall_table import find_table, parse
+from guest_kernel.syscall_table import load
 from ringlet.strace import (
     clocks,
     clone,
@@ -66,7 +66,7 @@ def signatures() -> dict[int, tuple[str, Signature | Choice]]:
     for module in _MODULES:
         known |= module.CALLS
     return {row.number: (row.name, known.get(row.name, _RAW[_REGISTERS]))
-            for row in parse(find_table().read_text())}
+            for row in load()}
 
 
 def unknown(number: int) -> tuple[str, Signature]:

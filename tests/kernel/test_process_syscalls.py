@@ -44,7 +44,7 @@ from guest_kernel.mm.page_alloc import alloc_pages, mem_init
 from guest_kernel.mm.pgtable import paging_init
 from guest_kernel.mm.slab import kmem_cache_init
 from guest_kernel.mm.uaccess import copy_from_user, copy_to_user
-from guest_kernel.process import arch_prctl, ids, random, sys
+from guest_kernel.process import arch_prctl, ids, membarrier, prctl, random, resource, rseq, sys
 from guest_kernel.process.fork import init_idle, kernel_thread
 from guest_kernel.process.kthread import KthreadFn
 from guest_kernel.process.pid import (
@@ -302,10 +302,10 @@ def test_usage_adds_up_threads_and_the_dead(world: World) -> None:
         values = world.get("18q")
         return (*values[:4], values[8], values[16])
 
-    assert usage(sys.RUSAGE_SELF) == (4, 12, 0, 2, 111, 5)
+    assert usage(resource.RUSAGE_SELF) == (4, 12, 0, 2, 111, 5)
     assert world.get("18q")[4] == 4  # KiB: the one page that was touched
-    assert usage(sys.RUSAGE_THREAD) == (3, 12, 0, 2, 11, 4)
-    assert usage(sys.RUSAGE_CHILDREN) == (9, 0, 0, 0, 1000, 0)
+    assert usage(resource.RUSAGE_THREAD) == (3, 12, 0, 2, 11, 4)
+    assert usage(resource.RUSAGE_CHILDREN) == (9, 0, 0, 0, 1000, 0)
     assert world.get("18q")[4] == 100
     assert world.call("times", world.memory) == world.machine.clock // 10_000_000
     assert world.get("4q") == (400, 0, 900, 0)
@@ -334,21 +334,21 @@ def test_sysinfo_counts_frames_and_tasks(world: World) -> None:
 def test_attributes_outlive_the_kernel_object(world: World) -> None:
     """Is everything that prctl() sets in RAM?"""
     world.put("32s", b"name")
-    assert world.call("prctl", sys.PR_SET_NAME, world.memory) == 0
-    for option, value in ((sys.PR_SET_PDEATHSIG, 9), (sys.PR_SET_DUMPABLE, 0),
-                          (sys.PR_SET_TIMERSLACK, 77), (sys.PR_SET_NO_NEW_PRIVS, 1),
-                          (sys.PR_SET_CHILD_SUBREAPER, 5)):
+    assert world.call("prctl", prctl.PR_SET_NAME, world.memory) == 0
+    for option, value in ((prctl.PR_SET_PDEATHSIG, 9), (prctl.PR_SET_DUMPABLE, 0),
+                          (prctl.PR_SET_TIMERSLACK, 77), (prctl.PR_SET_NO_NEW_PRIVS, 1),
+                          (prctl.PR_SET_CHILD_SUBREAPER, 5)):
         assert world.call("prctl", option, value, 0, 0, 0) == 0
     assert world.call("set_tid_address", 0x1234) == world.task.pid
     assert world.call("set_robust_list", 0x5678, 24) == 0
     world.forget()
     assert world.task.comm == b"name"
-    assert world.call("prctl", sys.PR_GET_DUMPABLE) == 0
-    assert world.call("prctl", sys.PR_GET_TIMERSLACK) == 77
-    assert world.call("prctl", sys.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1
-    for option, layout, value in ((sys.PR_GET_PDEATHSIG, "i", 9),
-                                  (sys.PR_GET_CHILD_SUBREAPER, "i", 1),
-                                  (sys.PR_GET_TID_ADDRESS, "Q", 0x1234)):
+    assert world.call("prctl", prctl.PR_GET_DUMPABLE) == 0
+    assert world.call("prctl", prctl.PR_GET_TIMERSLACK) == 77
+    assert world.call("prctl", prctl.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1
+    for option, layout, value in ((prctl.PR_GET_PDEATHSIG, "i", 9),
+                                  (prctl.PR_GET_CHILD_SUBREAPER, "i", 1),
+                                  (prctl.PR_GET_TID_ADDRESS, "Q", 0x1234)):
         assert world.call("prctl", option, world.memory) == 0
         assert world.get(layout) == (value,)
     assert world.call("get_robust_list", 0, world.memory, world.memory + 8) == 0
@@ -356,16 +356,16 @@ def test_attributes_outlive_the_kernel_object(world: World) -> None:
 
 
 @pytest.mark.parametrize(("arguments", "result"), [
-    ((sys.PR_SET_PDEATHSIG, 65), -Errno.EINVAL),
-    ((sys.PR_SET_PDEATHSIG, -1), -Errno.EINVAL),
-    ((sys.PR_SET_PDEATHSIG, 64), 0),
-    ((sys.PR_SET_NO_NEW_PRIVS, 0, 0, 0, 0), -Errno.EINVAL),
-    ((sys.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 1), -Errno.EINVAL),
-    ((sys.PR_GET_NO_NEW_PRIVS, 1, 0, 0, 0), -Errno.EINVAL),
-    ((sys.PR_GET_PDEATHSIG, 0), -Errno.EFAULT),
-    ((sys.PR_GET_TID_ADDRESS, 0), -Errno.EFAULT),
-    ((sys.PR_GET_TIMING,), 0),
-    ((sys.PR_SET_TIMING, 1), -Errno.EINVAL),
+    ((prctl.PR_SET_PDEATHSIG, 65), -Errno.EINVAL),
+    ((prctl.PR_SET_PDEATHSIG, -1), -Errno.EINVAL),
+    ((prctl.PR_SET_PDEATHSIG, 64), 0),
+    ((prctl.PR_SET_NO_NEW_PRIVS, 0, 0, 0, 0), -Errno.EINVAL),
+    ((prctl.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 1), -Errno.EINVAL),
+    ((prctl.PR_GET_NO_NEW_PRIVS, 1, 0, 0, 0), -Errno.EINVAL),
+    ((prctl.PR_GET_PDEATHSIG, 0), -Errno.EFAULT),
+    ((prctl.PR_GET_TID_ADDRESS, 0), -Errno.EFAULT),
+    ((prctl.PR_GET_TIMING,), 0),
+    ((prctl.PR_SET_TIMING, 1), -Errno.EINVAL),
 ])
 def test_prctl_checks_its_arguments(world: World, arguments: tuple[int, ...], result: int) -> None:
     """Is each argument accepted or refused as natively?"""
@@ -375,15 +375,15 @@ def test_prctl_checks_its_arguments(world: World, arguments: tuple[int, ...], re
 def test_timer_slack_of_zero_is_the_default(world: World) -> None:
     """Does 0 bring the 50 microseconds back, and is the largest value only seen as it is?"""
     for value, kept in ((77, 77), (0, 50_000), (-1, M64)):
-        assert world.call("prctl", sys.PR_SET_TIMERSLACK, value) == 0
-        assert world.call("prctl", sys.PR_GET_TIMERSLACK) == kept
+        assert world.call("prctl", prctl.PR_SET_TIMERSLACK, value) == 0
+        assert world.call("prctl", prctl.PR_GET_TIMERSLACK) == kept
 
 
 def test_subreaper_is_known_to_all_descendants(world: World) -> None:
     """Are grandchildren told too, and strangers not?"""
     child = world.spawn(world.task)
     grandchild, stranger = world.spawn(child), world.spawn(task_struct(world.k, world.init))
-    assert world.call("prctl", sys.PR_SET_CHILD_SUBREAPER, 1) == 0
+    assert world.call("prctl", prctl.PR_SET_CHILD_SUBREAPER, 1) == 0
     told = [t.signal is not None and t.signal.has_child_subreaper
             for t in (child, grandchild, stranger, world.task)]
     assert told == [1, 1, 0, 0]
@@ -439,7 +439,7 @@ def test_yield_gives_way_only_to_somebody(world: World) -> None:
 
 def test_membarrier_keeps_registrations_as_linux(world: World) -> None:
     """Do registrations, and what they allow, follow each other as they do natively?"""
-    query = sys.MEMBARRIER_CMD_GET_REGISTRATIONS
+    query = membarrier.MEMBARRIER_CMD_GET_REGISTRATIONS
     expected: list[tuple[tuple[int, ...], int]] = [
         ((0, 0, 0), 0x3FF), ((query, 0, 0), 0),
         ((8, 0, 0), -Errno.EPERM), ((32, 0, 0), -Errno.EPERM), ((128, 0, 0), -Errno.EPERM),
@@ -470,7 +470,7 @@ def test_rseq_area_is_filled_and_emptied(world: World) -> None:
     assert world.get("IIQIIII") == (0, 0, 0, 0, 0, 0, 9)
     world.forget()
     assert world.call("rseq", area, 32, 0, RSEQ_SIG) == -Errno.EBUSY
-    assert world.call("rseq", area, 32, sys.RSEQ_FLAG_UNREGISTER, RSEQ_SIG) == 0
+    assert world.call("rseq", area, 32, rseq.RSEQ_FLAG_UNREGISTER, RSEQ_SIG) == 0
     assert world.get("IIQIIII") == (0, 0xFFFF_FFFF, 0, 0, 0, 0, 9)
     assert (world.task.rseq, world.task.rseq_len, world.task.rseq_sig) == (0, 0, 0)
 
@@ -506,11 +506,11 @@ def test_interrupted_section_begins_again(world: World, ip: int, inside: bool) -
     enter_section(world)
     regs = world.regs()
     regs.ip = ip
-    assert sys.rseq_handle_notify_resume(world.task, regs)
+    assert rseq.rseq_handle_notify_resume(world.task, regs)
     assert regs.ip == (world.memory + SIGNATURE + 4 if inside else ip)
     assert world.get("Q", AREA + 8) == (0,)
     regs.ip = START
-    assert sys.rseq_handle_notify_resume(world.task, regs)
+    assert rseq.rseq_handle_notify_resume(world.task, regs)
     assert regs.ip == START
 
 
@@ -524,7 +524,7 @@ def test_bad_section_is_fatal(world: World, section: dict[str, int]) -> None:
     enter_section(world, **section)
     regs = world.regs()
     regs.ip = START
-    assert not sys.rseq_handle_notify_resume(world.task, regs)
+    assert not rseq.rseq_handle_notify_resume(world.task, regs)
     assert regs.ip == START
 
 
@@ -534,18 +534,18 @@ def test_wrong_signature_and_bad_pointers_are_fatal(world: World) -> None:
     regs = world.regs()
     regs.ip = START
     world.put("I", RSEQ_SIG + 1, at=SIGNATURE)
-    assert not sys.rseq_handle_notify_resume(world.task, regs)
+    assert not rseq.rseq_handle_notify_resume(world.task, regs)
     world.put("I", RSEQ_SIG, at=SIGNATURE)
     world.put("I", 1, at=AREA + 16)
-    assert not sys.rseq_handle_notify_resume(world.task, regs)
+    assert not rseq.rseq_handle_notify_resume(world.task, regs)
     world.put("I", 0, at=AREA + 16)
     for pointer in (8, world.memory + 2 * PAGE - 4, TASK_SIZE_MAX, 1 << 63):
         world.put("Q", pointer, at=AREA + 8)
-        assert not sys.rseq_handle_notify_resume(world.task, regs)
+        assert not rseq.rseq_handle_notify_resume(world.task, regs)
     mm = world.task.mm
     assert mm is not None
     do_munmap(mm, world.memory, PAGE)
-    assert not sys.rseq_handle_notify_resume(world.task, regs)
+    assert not rseq.rseq_handle_notify_resume(world.task, regs)
 
 
 # ---- random
@@ -804,10 +804,10 @@ def test_clocks_that_cannot_be_slept_on(world: World, clock: int, error: Errno) 
 
 OPERATIONS: dict[str, Callable[[World, int], tuple[Any, ...]]] = {
     "rlimit": lambda w, n: ("prlimit64", 0, n % 17, w.put("QQ", n, 2 * n), w.memory + 16),
-    "name": lambda w, n: ("prctl", sys.PR_SET_NAME, w.put("16s", b"%d" % n)),
-    "get name": lambda w, n: ("prctl", sys.PR_GET_NAME, w.memory),
-    "subreaper": lambda w, n: ("prctl", sys.PR_SET_CHILD_SUBREAPER, n % 2),
-    "slack": lambda w, n: ("prctl", sys.PR_SET_TIMERSLACK, n),
+    "name": lambda w, n: ("prctl", prctl.PR_SET_NAME, w.put("16s", b"%d" % n)),
+    "get name": lambda w, n: ("prctl", prctl.PR_GET_NAME, w.memory),
+    "subreaper": lambda w, n: ("prctl", prctl.PR_SET_CHILD_SUBREAPER, n % 2),
+    "slack": lambda w, n: ("prctl", prctl.PR_SET_TIMERSLACK, n),
     "membarrier": lambda w, n: ("membarrier", 1 << n % 10, 0, 0),
     "rseq": lambda w, n: ("rseq", w.memory + 64, 32, n % 2, 1),
     "random": lambda w, n: ("getrandom", w.memory, n, 0),

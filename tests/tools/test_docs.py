@@ -21,7 +21,7 @@ from typing import NamedTuple
 import pytest
 
 from guest_kernel.hostcalls import bind
-from guest_kernel.syscall_table import find_table, parse
+from guest_kernel.syscall_table import load
 from guest_kernel.syscalls import DEFINITIONS
 from tests.guest import ROOT
 from tests.programs.debian import program
@@ -201,7 +201,7 @@ def test_every_partial_call_is_among_the_differences() -> None:
     rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
     named = re.findall(r"`(\w+)`", " ".join(rows))
     bind()  # imports all handlers
-    partial = [row.name for row in parse(find_table().read_text())
+    partial = [row.name for row in load()
                if row.entry is not None and DEFINITIONS[row.entry].limits]
     assert sorted(named) == sorted(partial)
 

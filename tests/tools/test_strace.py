@@ -33,7 +33,7 @@ from emulator import assembler, elf
 from guest_kernel.hostcalls import Tracer
 from guest_kernel.layout.ptrace import pt_regs
 from guest_kernel.layout.sched import PF_FORKNOEXEC
-from guest_kernel.syscall_table import find_table, parse
+from guest_kernel.syscall_table import load
 from ringlet.session import DEFAULT_ENV, Session
 from ringlet.strace import Strace
 from ringlet.strace.call import Call
@@ -45,7 +45,7 @@ from tests.tools.strace_golden import GOLDEN, B, Row, words
 from userland.assembler import assemble_program
 
 PAGE = 4096
-NUMBERS = {row.name: row.number for row in parse(find_table().read_text())}
+NUMBERS = {row.name: row.number for row in load()}
 VERSION = "6.1"
 
 

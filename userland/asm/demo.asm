@@ -1,9 +1,9 @@
-# demo: show the machine from ring 3.
-#
-# Prints the ring it runs in, asks the kernel for its process id, touches a
-# page that it has never touched, and sleeps until the timer wakes it.  The
-# front end stops at demo_before_fault and demo_after_fault and shows the
-# page-table entry of demo_page, which the program itself cannot see.
+; demo: show the machine from ring 3.
+;
+; Prints the ring it runs in, asks the kernel for its process id, touches a
+; page that it has never touched, and sleeps until the timer wakes it.  The
+; front end stops at demo_before_fault and demo_after_fault and shows the
+; page-table entry of demo_page, which the program itself cannot see.
 
 .include "abi.inc"
 
@@ -22,7 +22,7 @@ _start:
     mov eax, __NR_exit_group
     syscall
 
-# Out: the exit status in EAX.
+; Out: the exit status in EAX.
 main:
     call show_ring
     call show_pid
@@ -31,7 +31,7 @@ main:
     xor eax, eax
     ret
 
-# The low two bits of CS are the current privilege level.
+; The low two bits of CS are the current privilege level.
 show_ring:
     say ring_text
     mov ax, cs
@@ -49,7 +49,7 @@ show_pid:
     call print_decimal
     jmp print_newline
 
-# RBX: the TSC before the store.
+; RBX: the TSC before the store.
 show_fault:
     say page_text
     lea rax, [rip + demo_page]
@@ -57,10 +57,10 @@ show_fault:
     say page_untouched_text
     call read_tsc
     mov rbx, rax
-# A front end stops here: the page has no frame yet.
+; A front end stops here: the page has no frame yet.
 demo_before_fault:
     mov byte ptr [rip + demo_page], MARK
-# And here: the store has been done, so it has one.
+; And here: the store has been done, so it has one.
 demo_after_fault:
     call read_tsc
     sub rax, rbx
@@ -71,7 +71,7 @@ demo_after_fault:
     say fault_cost_text
     jmp print_ticks
 
-# RBX: the TSC before the sleep.
+; RBX: the TSC before the sleep.
 show_timer:
     say sleep_text
     call read_tsc
@@ -86,14 +86,14 @@ show_timer:
     say awake_text
     jmp print_ticks
 
-# Print RBX and the unit, as the end of a line.
+; Print RBX and the unit, as the end of a line.
 print_ticks:
     mov rax, rbx
     call print_decimal
     say ticks_text
     ret
 
-# Out: the time-stamp counter in RAX.  RDX is lost.
+; Out: the time-stamp counter in RAX.  RDX is lost.
 read_tsc:
     rdtsc
     shl rdx, 32
@@ -114,11 +114,11 @@ sleep_text: .asciz "sleeping for 10 ms\n"
 awake_text: .asciz "the timer woke us after "
 ticks_text: .asciz " ticks of the TSC\n"
 
-# struct timespec: seconds, nanoseconds.
+; struct timespec: seconds, nanoseconds.
     .balign 8, 0
 ten_milliseconds: .quad 0, 10000000
 
-# A page of its own, past the end of the file: nothing else brings it in.
+; A page of its own, past the end of the file: nothing else brings it in.
 .bss
     .balign PAGE_SIZE, 0
 demo_page: .zero PAGE_SIZE

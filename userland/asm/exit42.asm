@@ -1,4 +1,4 @@
-# exit42: leave with status 42 and say nothing.
+; exit42: leave with status 42 and say nothing.
 
 EXIT_STATUS = 42
 

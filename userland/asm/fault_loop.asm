@@ -1,10 +1,10 @@
-# fault_loop: map N anonymous pages and write one byte to each.
-#
-#   fault_loop N
-#
-# Measures one demand-zero fault.  Prints how many pages it touched.  Where
-# the kernel gives huge pages unasked, it is told not to, so that each page
-# is a fault of its own.
+; fault_loop: map N anonymous pages and write one byte to each.
+;
+;   fault_loop N
+;
+; Measures one demand-zero fault.  Prints how many pages it touched.  Where
+; the kernel gives huge pages unasked, it is told not to, so that each page
+; is a fault of its own.
 
 .include "abi.inc"
 
@@ -12,7 +12,7 @@ EXIT_USAGE = 2
 EXIT_NO_MEMORY = 1
 
 .text
-# R12: N.  RBX: the page that is touched next; RBP: pages still to touch.
+; R12: N.  RBX: the page that is touched next; RBP: pages still to touch.
 _start:
     cmp qword ptr [rsp + ARGC], 2
     jne usage
@@ -36,7 +36,7 @@ _start:
     ja exit
     mov rbx, rax
 
-    # Kernels without huge pages answer EINVAL, which is as good.
+    ; Kernels without huge pages answer EINVAL, which is as good.
     mov rdi, rax
     mov eax, __NR_madvise
     mov edx, MADV_NOHUGEPAGE

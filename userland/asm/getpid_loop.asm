@@ -1,16 +1,16 @@
-# getpid_loop: ask for the process id N times.
-#
-#   getpid_loop N
-#
-# Measures one system call.  Prints how often it asked, so that a wrong
-# argument is not taken for a fast kernel.
+; getpid_loop: ask for the process id N times.
+;
+;   getpid_loop N
+;
+; Measures one system call.  Prints how often it asked, so that a wrong
+; argument is not taken for a fast kernel.
 
 .include "abi.inc"
 
 EXIT_USAGE = 2
 
 .text
-# RBX: calls still to make; R12: N.
+; RBX: calls still to make; R12: N.
 _start:
     cmp qword ptr [rsp + ARGC], 2
     jne usage

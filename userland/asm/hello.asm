@@ -1,6 +1,6 @@
-# hello: write one line and leave.
-#
-# The smallest complete program: two system calls, no stack, no arguments.
+; hello: write one line and leave.
+;
+; The smallest complete program: two system calls, no stack, no arguments.
 
 .include "abi.inc"
 

@@ -1,12 +1,12 @@
-# rings: try one thing that ring 3 must not do.
-#
-#   rings NAME
-#
-# Each attempt has to end the program by an exception, which Linux turns into
-# the signal in the table of attempts; int80 is the exception where the kernel
-# serves 32-bit calls.  A program that is still alive afterwards says so and
-# exits with status 1.  An unknown name, or none, lists the names and exits
-# with status 2.
+; rings: try one thing that ring 3 must not do.
+;
+;   rings NAME
+;
+; Each attempt has to end the program by an exception, which Linux turns into
+; the signal in the table of attempts; int80 is the exception where the kernel
+; serves 32-bit calls.  A program that is still alive afterwards says so and
+; exits with status 1.  An unknown name, or none, lists the names and exits
+; with status 2.
 
 .include "abi.inc"
 
@@ -27,12 +27,12 @@ OPCODE_RET = 0xc3
 OPCODE_NOP = 0x90
 OPCODE_ICEBP = 0xf1
 
-# An entry of the table: the routine, then its name.
+; An entry of the table: the routine, then its name.
 ATTEMPT_NAME = 8
 ATTEMPT_SIZE = 32
 
 .text
-# RBX: the entry that is looked at; R12: the name that is wanted.
+; RBX: the entry that is looked at; R12: the name that is wanted.
 _start:
     cmp qword ptr [rsp + ARGC], 2
     jne usage
@@ -51,7 +51,7 @@ _start:
 run_attempt:
     lea rsi, [rip + trying]
     call print_attempt
-    # An attempt may ruin the stack pointer, so R13 keeps it.
+    ; An attempt may ruin the stack pointer, so R13 keeps it.
     mov r13, rsp
     call qword ptr [rbx]
 survived:
@@ -73,19 +73,19 @@ usage:
     add rbx, ATTEMPT_SIZE
     jmp .Lusage_name
 
-# In: status in EDI.
+; In: status in EDI.
 exit:
     mov eax, __NR_exit_group
     syscall
 
-# Print the string at RSI, then the name of the attempt at RBX, as a line.
+; Print the string at RSI, then the name of the attempt at RBX, as a line.
 print_attempt:
     call print_string
     lea rsi, [rbx + ATTEMPT_NAME]
     call print_string
     jmp print_newline
 
-# Compare the strings at RSI and RDI.  Out: ZF set if they are equal.
+; Compare the strings at RSI and RDI.  Out: ZF set if they are equal.
 strings_equal:
     mov al, byte ptr [rsi]
     cmp al, byte ptr [rdi]
@@ -99,7 +99,7 @@ strings_equal:
 
 .include "print.inc"
 
-# Privileged instructions: #GP(0).
+; Privileged instructions: #GP(0).
 
 try_hlt:
     hlt
@@ -192,13 +192,13 @@ try_swapgs:
     swapgs
     ret
 
-# Written in bytes because Keystone has no sysretq in Intel syntax.
+; Written in bytes because Keystone has no sysretq in Intel syntax.
 try_sysret:
     lea rcx, [rip + survived]
     mov r11d, 0x202
     .byte 0x48, 0x0f, 0x07
 
-# Ports: IOPL is 0 and the TSS permits none, so #GP(0).
+; Ports: IOPL is 0 and the TSS permits none, so #GP(0).
 
 try_in:
     mov dx, CONSOLE_PORT
@@ -222,7 +222,7 @@ try_host_call:
     out HOST_CALL_PORT, al
     ret
 
-# Segments of ring 0: #GP(selector).
+; Segments of ring 0: #GP(selector).
 
 try_iretq:
     mov rax, rsp
@@ -238,7 +238,7 @@ try_far_return:
     push KERNEL_CS
     lea rax, [rip + survived]
     push rax
-    # lretq: in Intel syntax the assembler takes it for the 32-bit form.
+    ; lretq: in Intel syntax the assembler takes it for the 32-bit form.
     .byte 0x48, 0xcb
 
 try_load_ss:
@@ -246,7 +246,7 @@ try_load_ss:
     mov ss, ax
     ret
 
-# Memory of the kernel: #PF with the user bit.
+; Memory of the kernel: #PF with the user bit.
 
 try_read_kernel:
     mov rax, KERNEL_TEXT
@@ -262,7 +262,7 @@ try_exec_kernel:
     mov rax, KERNEL_TEXT
     jmp rax
 
-# Interrupt gates that ring 3 may not use: #GP(vector * 8 + 2).
+; Interrupt gates that ring 3 may not use: #GP(vector * 8 + 2).
 
 try_int80:
     mov eax, NO_SUCH_CALL
@@ -277,7 +277,7 @@ try_int_page_fault:
     int 14
     ret
 
-# Exceptions that a program may cause.
+; Exceptions that a program may cause.
 
 try_ud2:
     ud2
@@ -302,7 +302,7 @@ try_non_canonical:
     mov rax, qword ptr [rax]
     ret
 
-# With RSP as the base the same address is #SS(0), not #GP(0).
+; With RSP as the base the same address is #SS(0), not #GP(0).
 try_non_canonical_stack:
     mov rsp, NON_CANONICAL
     pop rax
@@ -313,7 +313,7 @@ try_null_read:
     mov rax, qword ptr [rax]
     ret
 
-# The program's own pages, against their protection: #PF.
+; The program's own pages, against their protection: #PF.
 
 try_exec_stack:
     push OPCODE_RET
@@ -332,7 +332,7 @@ try_write_text:
     ret
 
 .data
-# Keystone takes the quotes off an argument, so the body puts them back.
+; Keystone takes the quotes off an argument, so the body puts them back.
 .macro attempt name, routine
     .quad \routine
     .asciz "\name"
@@ -340,7 +340,7 @@ try_write_text:
 .endm
     .balign ATTEMPT_SIZE, 0
 attempts:
-    attempt "hlt", try_hlt                              # SIGSEGV, down to int-page-fault
+    attempt "hlt", try_hlt                              ; SIGSEGV, down to int-page-fault
     attempt "cli", try_cli
     attempt "sti", try_sti
     attempt "rdmsr", try_rdmsr
@@ -371,19 +371,19 @@ attempts:
     attempt "read-kernel", try_read_kernel
     attempt "write-kernel", try_write_kernel
     attempt "exec-kernel", try_exec_kernel
-    attempt "int80", try_int80                          # or none
+    attempt "int80", try_int80                          ; or none
     attempt "int81", try_int81
     attempt "int-page-fault", try_int_page_fault
-    attempt "ud2", try_ud2                              # SIGILL
-    attempt "int3", try_int3                            # SIGTRAP
-    attempt "icebp", try_icebp                          # SIGTRAP
-    attempt "div0", try_div0                            # SIGFPE
-    attempt "non-canonical", try_non_canonical          # SIGSEGV
-    attempt "non-canonical-stack", try_non_canonical_stack # SIGBUS
-    attempt "null-read", try_null_read                  # SIGSEGV
-    attempt "exec-stack", try_exec_stack                # SIGSEGV
-    attempt "exec-data", try_exec_data                  # SIGSEGV
-    attempt "write-text", try_write_text                # SIGSEGV
+    attempt "ud2", try_ud2                              ; SIGILL
+    attempt "int3", try_int3                            ; SIGTRAP
+    attempt "icebp", try_icebp                          ; SIGTRAP
+    attempt "div0", try_div0                            ; SIGFPE
+    attempt "non-canonical", try_non_canonical          ; SIGSEGV
+    attempt "non-canonical-stack", try_non_canonical_stack ; SIGBUS
+    attempt "null-read", try_null_read                  ; SIGSEGV
+    attempt "exec-stack", try_exec_stack                ; SIGSEGV
+    attempt "exec-data", try_exec_data                  ; SIGSEGV
+    attempt "write-text", try_write_text                ; SIGSEGV
     .quad 0
 
 trying: .asciz "trying "

@@ -1,9 +1,9 @@
-# sieve: count the primes below N, with the sieve of Eratosthenes.
-#
-#   sieve N
-#
-# One byte per number, in an anonymous mapping.  Only computes: a handful of
-# system calls, whatever N is.
+; sieve: count the primes below N, with the sieve of Eratosthenes.
+;
+;   sieve N
+;
+; One byte per number, in an anonymous mapping.  Only computes: a handful of
+; system calls, whatever N is.
 
 .include "abi.inc"
 
@@ -12,7 +12,7 @@ EXIT_NO_MEMORY = 1
 FIRST_PRIME = 2
 
 .text
-# R12: N.  R13: one byte per number below N, 1 if it is composite.
+; R12: N.  R13: one byte per number below N, 1 if it is composite.
 _start:
     cmp qword ptr [rsp + ARGC], 2
     jne usage
@@ -49,8 +49,8 @@ map_numbers:
     mov r13, rax
     ret
 
-# RBX runs over the candidates, RAX over the multiples of one from its square:
-# smaller multiples have a smaller factor and are struck already.
+; RBX runs over the candidates, RAX over the multiples of one from its square:
+; smaller multiples have a smaller factor and are struck already.
 strike_composites:
     mov ebx, FIRST_PRIME
 .Lcandidate:
@@ -71,12 +71,12 @@ strike_composites:
 .Lstruck:
     ret
 
-# Out: the number of primes in RBX.
+; Out: the number of primes in RBX.
 count_primes:
     xor ebx, ebx
     mov ecx, FIRST_PRIME
 .Lnumber:
-    cmp byte ptr [r13 + rcx], 1     # carry is set for 0, a prime
+    cmp byte ptr [r13 + rcx], 1     ; carry is set for 0, a prime
     adc rbx, 0
     inc rcx
     cmp rcx, r12
