@@ -208,7 +208,7 @@ class Machine:
         return self._words[control.EXIT_VALUE >> 3]
 
     def stop(self, reason: Exit) -> None:
-        """End the run: after the present host call, or where the block that accesses a port ends."""
+        """End the run: after the present host call, or at the end of a port access's block."""
         self._stopping = reason
         self.arm()
 

@@ -22,6 +22,8 @@ LONGEST: Final = 8192  # more bytes than any block has
 _WRITE: Final = 2
 _PORT_INSTRUCTIONS: Final = frozenset(
     {"in", "out", "insb", "insw", "insd", "outsb", "outsw", "outsd"})
+_STACK_INSTRUCTIONS: Final = frozenset(
+    {"push", "pop", "call", "ret", "leave", "enter", "pushfq", "popfq"})
 _ADDRESS_ONLY: Final = frozenset({"lea", "nop", "invlpg"})
 
 Kind = Literal["load", "store"]
@@ -48,6 +50,7 @@ class Instruction:
     address: int
     end: int
     port: bool
+    stack: bool
     operands: tuple[Operand, ...]
 
 
@@ -84,7 +87,8 @@ def decode(code: bytes, address: int) -> tuple[Instruction, ...]:
         # MOVS loads first, and has its destination first.
         operands.sort(key=lambda operand: not operand.loads)
         instructions.append(Instruction(insn.address, insn.address + insn.size,
-                                        name in _PORT_INSTRUCTIONS, tuple(operands)))
+                                        name in _PORT_INSTRUCTIONS, name in _STACK_INSTRUCTIONS,
+                                        tuple(operands)))
     return tuple(instructions)
 
 

@@ -33,16 +33,16 @@ import ctypes
 import mmap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from ctypes import c_uint64, c_void_p
+from ctypes import c_uint32, c_uint64, c_void_p
 from functools import partial
 from typing import Any, Final, Literal, Protocol
 
 from emulator.arch.exceptions import CpuException, Vector
-from emulator.arch.paging import PAGE_SIZE
+from emulator.arch.paging import PAGE_SIZE, is_canonical
 from emulator.arch.registers import MSR, RFLAGS
 from emulator.cpu import abort, binding, block, control, mmu
 from emulator.cpu.binding import REGISTERS, EngineError, check, lib
-from emulator.cpu.context import GENERAL, Context, measure, uc_x86_msr
+from emulator.cpu.context import GENERAL, RSP, Context, measure, uc_x86_msr
 from emulator.cpu.control import Activity, Exit
 from emulator.cpu.microcode import HF_CPL, HF_CS64, HF_INHIBIT_IRQ, Microcode, Shutdown
 from emulator.cpu.native import native_microcode, supported
@@ -53,6 +53,8 @@ HLT: Final = 0xF4
 END_OF_MEMORY: Final = 1 << mmu.MAXPHYADDR
 # A page-table base where no memory answers: every walk from there faults.
 NOWHERE: Final = END_OF_MEMORY - PAGE_SIZE
+
+DR7_RESERVED1: Final = 1 << 10  # always 1; no breakpoint is enabled
 
 # Opcodes that the engine takes for undefined, after prefixes and REX.
 _PREFIXES: Final = b"\x26\x2e\x36\x3e\x64\x65\x66\x67\xf2\xf3"
@@ -276,6 +278,9 @@ class Cpu:
         if name == "rip":
             self.words[control.RIP >> 3] = value
             self.words[control.ACTIVITY >> 3] = Activity.ACTIVE
+        if name == "dr7":
+            self._write_dr7(value)
+            return
         self._word.value = value
         check(lib.uc_reg_write(self.uc, REGISTERS[name], self._word_pointer), f"write {name}")
 
@@ -300,12 +305,18 @@ class Cpu:
         """Return the complete register and activity state; opaque, for this engine version only."""
         with self._saved() as context:
             context.u64[self.layout.rip >> 3] = self.rip
+            pointers = self.layout.dr + 64  # to the engine's own breakpoints, see _write_dr7
+            context.u8[pointers : pointers + 32] = bytes(32)
             return bytes(context.state) + bytes((self.words[control.ACTIVITY >> 3],))
 
     def restore_state(self, state: bytes) -> None:
         """Load what :meth:`save_state` returned; translations and the TLB are dropped."""
-        self._context.state[:] = state[:-1]
-        lib.uc_context_restore(self.uc, self._context.pointer)
+        context, dr7 = self._context, (self.layout.dr >> 3) + 7
+        self._write_dr7(DR7_RESERVED1)  # takes away what the present state has set
+        context.state[:] = state[:-1]
+        breakpoints, context.u64[dr7] = context.u64[dr7], DR7_RESERVED1
+        lib.uc_context_restore(self.uc, context.pointer)
+        self._write_dr7(breakpoints)
         self.words[control.ACTIVITY >> 3] = state[-1]
         self.words[control.RIP >> 3] = self._context.u64[self.layout.rip >> 3]
         binding.flush_tlb(self.uc)
@@ -319,6 +330,25 @@ class Cpu:
             yield context
             lib.uc_context_restore(self.uc, context.pointer)
             self.words[control.RIP >> 3] = context.u64[self.layout.rip >> 3]
+
+    def _write_dr7(self, value: int) -> None:
+        """Set DR7 as MOV would.
+
+        The engine keeps a breakpoint object of its own for each that DR7 enables, and the pointers
+        to them lie in its state; so DR7 must never be set without them.
+
+        Raises:
+            EngineError: there are breakpoints to set or to clear, and the engine's own function for
+                it cannot be called.
+        """
+        state = self.words[control.CPU_STATE >> 3]
+        if state:
+            lib.cpu_x86_update_dr7_x86_64(c_void_p(state), c_uint32(value))
+            return
+        if (value | self._read("dr7")) & 0xFF:
+            raise EngineError(f"the breakpoints of DR7 {value:#x} cannot be set on this engine")
+        self._word.value = value
+        check(lib.uc_reg_write(self.uc, REGISTERS["dr7"], self._word_pointer), "write dr7")
 
     # Memory as the CPU sees it
 
@@ -419,13 +449,14 @@ class Cpu:
         return python | {name: native.entry[name] for name in python if name in native.entry}
 
     def _shield(self, hook: Callable[..., Any], otherwise: Any) -> Callable[..., Any]:
-        """Wrap a hook: an exception inside it ends the run and comes out of :meth:`run`."""
+        """Wrap a hook: an exception inside it comes out of :meth:`run`, at the end of the block."""
         def shielded(*arguments: Any) -> Any:
             try:
                 return hook(*arguments)
             except BaseException as error:
                 self._raised = error
-                self.stop(Exit.ERROR)
+                # The next block, not this one: what it has done so far must not be done again.
+                self.words[control.DEADLINE >> 3] = self.words[control.WAIT_IF >> 3] = 0
                 return otherwise
 
         return shielded
@@ -544,9 +575,31 @@ class Cpu:
         lib.uc_context_save(self.uc, self._context.pointer)
         context, lay = self._context, self.layout
         self._settle(context.u64[lay.rip >> 3])
-        self._deliver(vector, context.i32[lay.error_code >> 2],
-                      software=bool(context.i32[lay.exception_is_int >> 2]))
+        software, error = bool(context.i32[lay.exception_is_int >> 2]), context.i32[
+            lay.error_code >> 2]
+        if vector == Vector.GP and not error and not software and self._is_stack_fault():
+            vector = Vector.SS
+        self._deliver(vector, error, software=software)
         lib.uc_context_restore(self.uc, context.pointer)
+
+    def _is_stack_fault(self) -> bool:
+        """Tell whether the instruction at RIP uses a stack address that is not canonical.
+
+        The processor answers that with #SS(0), the engine with #GP(0).  See: Intel SDM vol. 3A,
+        "Interrupt 12—Stack Fault Exception (#SS)".
+        """
+        rip = self._context.u64[self.layout.rip >> 3]
+        code = self._code(rip, 1) and self._code(rip, min(15, -rip % PAGE_SIZE or 15))
+        instructions = block.decode(code, rip)
+        if not instructions or instructions[0].address != rip:
+            return False
+        operands = [o for o in instructions[0].operands
+                    if o.segment == "ss" or (not o.segment and o.base in ("rsp", "rbp"))]
+        addresses = [self._linear(operand) for operand in operands]
+        if instructions[0].stack:
+            rsp = self._context.u64[(self.layout.regs >> 3) + RSP]
+            addresses += [rsp, rsp - 8]
+        return not all(is_canonical(address & _M64) for address in addresses)
 
     def _on_invalid(self, uc: int, data: int) -> bool:
         """#UD, or what the processor does where the engine knows only #UD."""
@@ -742,8 +795,8 @@ class Cpu:
             return None
         return self._running_block().memory(kind, pa, size, self._resolve)
 
-    def _resolve(self, operand: block.Operand) -> int | None:
-        """Return an operand's physical address by the saved context."""
+    def _linear(self, operand: block.Operand) -> int:
+        """Return an operand's linear address by the saved context."""
         context, lay = self._context, self.layout
 
         def register(name: str) -> int:
@@ -756,7 +809,12 @@ class Cpu:
         va += register(operand.index) * operand.scale if operand.index else 0
         if operand.segment in ("fs", "gs"):
             va += context.u64[(lay.segment(operand.segment) + 8) >> 3]
-        va &= _M64
+        return va & _M64
+
+    def _resolve(self, operand: block.Operand) -> int | None:
+        """Return an operand's physical address by the saved context."""
+        context, lay = self._context, self.layout
+        va = self._linear(operand)
         try:
             if not context.u64[lay.cr >> 3] >> 31 & 1:
                 return va

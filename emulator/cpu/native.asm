@@ -370,6 +370,12 @@ on_intr:
     and eax, EFER_LMA_NXE
     cmp eax, EFER_LMA_NXE
     jne intr_slow
+    ; #GP(0) may be the engine's word for #SS(0): the reference looks at the instruction.
+    cmp r12d, 13
+    jne intr_gate
+    cmp dword ptr [r8 + CTX_ERROR_CODE], 0
+    je intr_slow
+intr_gate:
     ; The gate.
     cmp r12d, 255
     ja intr_slow

@@ -290,7 +290,8 @@ def test_what_programs_do_all_the_time_is_native(twins: Twins) -> None:
     assert cpu.compared["on_syscall"] == 3
     assert cpu.compared["on_rdtsc"] >= 3
     assert cpu.compared["on_rdtscp"] == 3
-    assert cpu.slow <= 1  # a walk that sets A or D for the first time
+    # A walk that sets A or D for the first time; and #GP(0), which may have to be #SS(0).
+    assert cpu.slow <= 1 + 3
 
 
 def test_native_microcode_can_be_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -352,8 +352,9 @@ def test_clear_and_items(k: Kernel) -> None:
 
 # ---- Against C
 
-C_TYPES: Final[dict[type[Field], str]] = {U8: "unsigned char", U16: "unsigned short", U32: "unsigned int",
-                  I32: "int", U64: "unsigned long", I64: "long", VoidPtr: "void *"}
+C_TYPES: Final[dict[type[Field], str]] = {
+    U8: "unsigned char", U16: "unsigned short", U32: "unsigned int", I32: "int",
+    U64: "unsigned long", I64: "long", VoidPtr: "void *"}
 
 
 def declaration(kind: type[Struct]) -> str:
