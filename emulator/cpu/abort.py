@@ -35,7 +35,7 @@ from emulator.cpu.native import NativeCode
 
 SOURCE: Final = Path(__file__).with_name("abort.asm")
 MAGIC: Final = 0x5AD1_7E6B_93C4_0FE7
-STACK_WORDS: Final = 2048  # between the run's frame and abort there is much less
+STACK_WORDS: Final = 512  # between the run's frame and abort there are some 100
 
 _PT_DYNAMIC: Final = 2
 _DT_PLTRELSZ: Final = 2
@@ -75,6 +75,7 @@ def cpu_state(uc: c_void_p) -> int | None:
     """
     if not hasattr(lib, "raise_exception_x86_64") or _slot(b"abort") is None:
         return None
+    _write_r9(uc, 0)  # an engine comes into being with the first call
     place = _offsets(uc)
     if place is None:
         return None

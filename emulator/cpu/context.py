@@ -76,8 +76,9 @@ class Context:
     Attributes:
         pointer: for the engine's functions.
         u8, u32, i32, u64: the blob as arrays; an index is the offset divided by the item's size.
-        state: the CPU's part, which may be compared and copied from one context to another.  What
-            lies before it is the engine's own: a pointer, and bytes that it has not initialised.
+        state: the CPU's part, which may be compared, kept, and copied from one context to another.
+            What lies around it is the engine's own: before it a pointer, and bytes that have not
+            been initialised; behind it where in its translated code the engine was.
     """
 
     __slots__ = ("i32", "layout", "pointer", "size", "state", "u8", "u32", "u64")
@@ -94,7 +95,7 @@ class Context:
         self.u64 = self.u8.cast("Q")
         if layout is not None:
             self.layout = layout
-            self.state = self.u8[layout.regs :]
+            self.state = self.u8[layout.regs : -8]
 
     def __del__(self) -> None:
         if lib is not None and self.pointer.value:

@@ -411,10 +411,10 @@ class Cpu:
             "on_invalid": binding.INVALID_HOOK(self._shield(self._on_invalid, True)),
             "on_syscall": binding.SYSCALL_HOOK(self._shield(self._on_syscall, None)),
             "on_sysenter": binding.SYSCALL_HOOK(self._shield(self._on_sysenter, None)),
-            "on_out": binding.OUT_HOOK(self._shield(self._on_out, None)),
-            "on_in": binding.IN_HOOK(self._shield(self._on_in, 0)),
-            "on_rdtsc": binding.HANDLED_HOOK(self._shield(self._on_rdtsc, 1)),
-            "on_rdtscp": binding.HANDLED_HOOK(self._shield(self._on_rdtscp, 1)),
+            "on_out": binding.OUT_HOOK(self._shield(self._on_out, None, inside=True)),
+            "on_in": binding.IN_HOOK(self._shield(self._on_in, 0, inside=True)),
+            "on_rdtsc": binding.HANDLED_HOOK(self._shield(self._on_rdtsc, 1, inside=True)),
+            "on_rdtscp": binding.HANDLED_HOOK(self._shield(self._on_rdtscp, 1, inside=True)),
         }
         self._callbacks: list[object] = list(python.values())
         self._enter: Callable[[], int] = self._enter_python
@@ -429,8 +429,8 @@ class Cpu:
         for name, callback in hooks.items():
             binding.hook_add(self.uc, kinds.get(name, binding.UC_HOOK_INSN), callback,
                              self._block_address, instructions.get(name))
-        load = binding.MMIO_READ(self._shield(self._on_load, 0))
-        store = binding.MMIO_WRITE(self._shield(self._on_store, None))
+        load = binding.MMIO_READ(self._shield(self._on_load, 0, inside=True))
+        store = binding.MMIO_WRITE(self._shield(self._on_store, None, inside=True))
         self._callbacks += [load, store]
         check(lib.uc_mmio_map(self.uc, self.ram.size, END_OF_MEMORY - self.ram.size,
                               load, None, store, None), "map the bus")
@@ -448,15 +448,28 @@ class Cpu:
         self._enter = partial(enter, control_block)
         return python | {name: native.entry[name] for name in python if name in native.entry}
 
-    def _shield(self, hook: Callable[..., Any], otherwise: Any) -> Callable[..., Any]:
-        """Wrap a hook: an exception inside it comes out of :meth:`run`, at the end of the block."""
+    def _shield(self, hook: Callable[..., Any], otherwise: Any, *,
+                inside: bool = False) -> Callable[..., Any]:
+        """Wrap a hook: an exception inside it ends the run and comes out of :meth:`run`.
+
+        Args:
+            otherwise: what the hook then answers.
+            inside: it is called in the middle of a block.  The run then ends where the block does,
+                because what it has done so far must not be done again.
+        """
         def shielded(*arguments: Any) -> Any:
             try:
                 return hook(*arguments)
             except BaseException as error:
                 self._raised = error
-                # The next block, not this one: what it has done so far must not be done again.
-                self.words[control.DEADLINE >> 3] = self.words[control.WAIT_IF >> 3] = 0
+                if inside:
+                    words = self.words
+                    words[control.DEADLINE >> 3] = words[control.WAIT_IF >> 3] = 0
+                else:
+                    with self._saved() as context:
+                        context.i32[self.layout.old_exception >> 2] = -1
+                        lib.uc_context_restore(self.uc, context.pointer)
+                    self.stop(Exit.ERROR)
                 return otherwise
 
         return shielded

@@ -241,6 +241,45 @@ def test_a_debuggers_stop_inside_a_block_moves_no_interrupt(bare: Bare,
     assert outcome(bare) == reference
 
 
+def test_state_holds_nothing_of_the_host(make_bare: Callable[..., Bare]) -> None:
+    """Are the states of two machines after the same run equal, byte for byte?"""
+    states = []
+    for bare in (make_bare(), make_bare()):
+        everything(bare)
+        bare.go(bare.machine.clock + 5000)
+        states.append(bare.cpu.save_state())
+    assert states[0] == states[1]
+
+
+def test_breakpoint_registers_survive_a_saved_state(make_bare: Callable[..., Bare]) -> None:
+    """Do armed breakpoints fire in a machine that got the state, and go with DR7, and come back?"""
+    arm = "mov dr0, rbx\nmov eax, 0x401\nmov dr7, rax\nhlt"
+    code = "nop\nhere: nop\nnop"
+    first, second = make_bare(), make_bare()
+    for bare in (first, second):
+        here = bare.assemble(code)["here"]
+    unarmed = first.cpu.save_state()
+    first.run(arm, rbx=here)
+    armed = first.cpu.save_state()
+
+    def hits(bare: Bare) -> bool:
+        result = bare.run(code)
+        return result.trap is not None and (result.trap.vector, result.rip) == (Vector.DB, here)
+
+    assert hits(first)
+    second.cpu.restore_state(armed)
+    assert second.cpu.regs.dr7 == 0x401
+    assert hits(second)
+    second.run("mov eax, 0x400\nmov dr7, rax")
+    assert not hits(second)
+    second.cpu.restore_state(armed)
+    assert hits(second)
+    first.cpu.restore_state(unarmed)
+    assert not hits(first)
+    first.cpu.regs.dr0, first.cpu.regs.dr7 = here, 0x401
+    assert hits(first)
+
+
 # Devices' time
 
 

@@ -174,3 +174,51 @@ def test_addresses_around_the_hpet_are_nobodys(bare: Bare) -> None:
     """Does the rest of its page float high?"""
     map_hpet(bare)
     assert bare.run("mov eax, [rdi + 0x400]", rdi=HPET_BASE).rax == 0xFFFF_FFFF
+
+
+def test_memory_access_behind_a_host_call_is_made_once(bare: Bare) -> None:
+    """Without a jump right behind the call, does the rest of the block still run just once?
+
+    bad: the run ends with RIP at the block's start, and the call is made again, for ever.
+    """
+    result = bare.run(f"mov al, 3\nout 0xf0, al\ninc dword ptr [{USER_DATA:#x}+rbx]\nmov ecx, [rsi]"
+                      "\njmp on\non: nop", rsi=USER_DATA)
+    assert result.ended
+    assert result.calls == [3]
+    assert result.rcx == 1
+
+
+def test_front_end_may_stop_the_machine_at_its_output(make_bare: Callable[..., Bare]) -> None:
+    """Does a run that was stopped inside a port's device go on behind it, with nothing repeated?"""
+    sent: list[bytes] = []
+
+    def output(data: bytes) -> None:
+        sent.append(data)
+        bare.machine.stop(Exit.BREAKPOINT)
+
+    bare = make_bare(output=output)
+    bare.assemble("mov al, 65\nout dx, al\nmov [rsi], al\ninc dword ptr [rsi]\nmov al, 66\n"
+                  "jmp on\non: out dx, al\nmov ecx, [rsi]\nhlt")
+    bare.begin(0, rdx=0x3F8, rsi=USER_DATA)
+    assert [bare.machine.run() for _ in range(3)] == [Exit.BREAKPOINT] * 2 + [Exit.HALT]
+    assert sent == [b"A", b"B"]
+    assert bare.cpu.regs.rcx == 66
+
+
+def test_device_error_leaves_the_machine_behind_the_access(bare: Bare) -> None:
+    """After an exception in a device's code, is nothing of its block done again?"""
+    calls: list[bytes] = []
+
+    def sink(data: bytes) -> None:
+        calls.append(data)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+
+    bare.machine.uart._sink = sink
+    bare.assemble("mov al, 65\nout dx, al\ninc dword ptr [rsi]\nmov ecx, [rsi]\njmp on\non: hlt")
+    bare.begin(0, rdx=0x3F8, rsi=USER_DATA)
+    with pytest.raises(KeyboardInterrupt):
+        bare.machine.run()
+    assert bare.machine.run() is Exit.HALT
+    assert calls == [b"A"]
+    assert bare.cpu.regs.rcx == 1

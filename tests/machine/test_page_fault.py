@@ -110,15 +110,6 @@ def test_non_canonical_address_is_gp(bare: Bare, kind: str, ring: int) -> None:
         assert access(bare, places, kind, ring, va) == (Vector.GP, 0)
 
 
-def test_push_to_a_non_canonical_stack(bare: Bare) -> None:
-    """Is it #SS, as only accesses through the stack are?  (The engine makes it #GP.)"""
-    bare.gate(Vector.GP, ist=1)
-    bare.gate(Vector.SS, ist=1)
-    result = bare.run("push rax", ring=3, rsp=1 << 63)
-    assert result.trap is not None
-    assert (result.trap.vector, result.trap.error_code) in ((Vector.SS, 0), (Vector.GP, 0))
-
-
 @pytest.mark.parametrize("bit", [40, 45, 51])
 @pytest.mark.parametrize("level", [0, 1, 2, 3])
 def test_reserved_bit_in_an_entry_is_a_page_fault_with_rsvd(bare: Bare, level: int,

@@ -7,6 +7,9 @@ engine leaves out must still be left out, what it does must still be done.
 from __future__ import annotations
 
 import ctypes
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from ctypes import c_uint64, c_void_p
 from typing import Any
@@ -30,7 +33,7 @@ from emulator.arch.exceptions import PageFaultError, Vector
 from emulator.arch.paging import PTE
 from emulator.arch.registers import CR0, CR4, EFER, MSR, RFLAGS
 from emulator.assembler import assemble
-from emulator.cpu import binding
+from emulator.cpu import abort, binding
 from emulator.cpu.binding import REGISTERS, lib
 from emulator.cpu.context import GENERAL, SEGMENTS, Context, measure, uc_x86_msr
 from emulator.cpu.microcode import HF_CPL, HF_INHIBIT_IRQ
@@ -273,12 +276,12 @@ def test_measuring_leaves_the_engine_as_it_was() -> None:
 
 
 def test_a_context_begins_with_40_bytes_of_the_engines_own() -> None:
-    """Where does the part begin that may be copied to another context and kept?"""
+    """And does it end with 8 more, so that what may be kept lies between?"""
     uc = binding.open_engine()
     layout = measure(uc)
     assert layout.regs == 40
     context = Context(uc, layout)
-    assert len(context.state) == context.size - 40
+    assert len(context.state) == context.size - 40 - 8
     lib.uc_close(uc)
 
 
@@ -625,6 +628,17 @@ def test_stop_in_a_port_hook_ends_the_run_at_the_end_of_the_block(engine: Make) 
     assert (e["rip"], e["rax"]) == (e.labels["next"], 2)
 
 
+def test_memory_access_behind_a_stop_in_a_port_hook_loses_rip(engine: Make) -> None:
+    """Why is no run stopped from a port hook that is to go on from there?"""
+    e = engine(f"inc ecx\nout 0x60, al\ninc ecx\naccess: mov eax, [{DATA:#x}+rbx]\njmp next\n"
+               "next: hlt")
+    e.on(binding.UC_HOOK_INSN, binding.OUT_HOOK, lambda *_: e.stop(), binding.UC_X86_INS_OUT)
+    e.run()
+    # Up to 2.1.3 the run has ended, after two INC, as if the block were to begin.
+    assert e["rip"] in (CODE, e.labels["access"])
+    assert e["rcx"] == 2
+
+
 def test_stop_in_an_exception_hook_ends_the_run_where_the_context_says(engine: Make) -> None:
     """Is the handler's first instruction not executed?"""
     e = engine("int 0x80\nhlt\nhandler: mov eax, 2\nhlt")
@@ -871,6 +885,39 @@ def test_fetch_outside_ram_is_an_error_at_its_rip(engine: Make) -> None:
     assert e.run() in (binding.UC_ERR_FETCH_PROT, binding.UC_ERR_FETCH_UNMAPPED)
     assert e["rip"] == DATA
     assert e.run(CODE) in (binding.UC_ERR_FETCH_PROT, binding.UC_ERR_FETCH_UNMAPPED)
+
+
+# The engine's abort
+
+
+def test_abort_of_the_engine_can_be_caught() -> None:
+    """Are the slot of abort, the state of the CPU, and the functions of its inside, all found?
+
+    bad: a program in ring 3 can end the process; see emulator/cpu/abort.py.
+    """
+    uc = binding.open_engine()
+    assert abort._slot(b"abort") is not None
+    state = abort.cpu_state(uc)
+    assert state is not None
+    cell = c_uint64(0x1234_5678)
+    lib.uc_reg_write(uc, REGISTERS["rbx"], ctypes.byref(cell))
+    assert c_uint64.from_address(state + 8 * GENERAL.index("rbx")).value == 0x1234_5678
+    assert hasattr(lib, "raise_exception_x86_64")
+    assert hasattr(lib, "cpu_x86_update_dr7_x86_64")
+    entry = abort.code().entry["on_abort"]
+    assert c_uint64.from_address(abort._slot(b"abort") or 0).value == entry
+    lib.uc_close(uc)
+
+
+def test_abort_outside_a_run_is_the_c_librarys() -> None:
+    """Does the engine still end the process where nobody can go on?"""
+    program = """
+import ctypes
+from emulator.cpu import abort
+ctypes.CFUNCTYPE(None)(abort.code().entry["on_abort"])()
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert ended.returncode == -signal.SIGABRT, ended.stderr
 
 
 # Time and identity
