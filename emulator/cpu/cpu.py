@@ -19,12 +19,16 @@ Facts of the engine that shape this file, each held by ``tests/unit/test_unicorn
 - INS stores 0 to its destination before it asks for the port, so a refused INS leaves 0 there.
 - Memory outside RAM that nothing is mapped to would end the run with an error, so all of it is
   mapped to the bus; instructions cannot be fetched there, which is #UD here: all ones are no code.
-- The engine takes INT1 and RDPMC for undefined: see :meth:`Cpu._on_invalid`.
+- The engine takes INT1 and RDPMC for undefined: see :meth:`Cpu._on_invalid`.  It calls ``abort()``
+  over LOCK before a bit test of a register: see :mod:`emulator.cpu.abort`.
+- SYSCALL's hook may set RIP, and the engine then adds the instruction's length, prefixes included.
 - ``old_exception`` must be reset after each delivery: see :class:`Microcode`.
 
 Differences from a processor that remain: no #AC for unaligned data, no #GP for a reserved bit of
 CR4 or for IRETQ to a non-canonical RIP (the fetch there faults instead), RDMSR of an unknown MSR
-is 0, instruction breakpoints in DR0 to DR3 work and data breakpoints do not.
+is 0, instruction breakpoints in DR0 to DR3 work and data breakpoints do not.  If the last
+instruction of a block lies half on a page that is missing, #PF comes before the block and not
+before that instruction.
 """
 
 from __future__ import annotations
