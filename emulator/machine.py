@@ -11,7 +11,7 @@ timer, so waiting costs nothing; and no device reads any other clock.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from emulator.cpu import control
 from emulator.cpu.control import Activity, Exit
@@ -19,6 +19,7 @@ from emulator.cpu.cpu import Cpu, MicrocodeKind
 from emulator.devices.bus import Mmio, Ports
 from emulator.devices.cmos import Cmos
 from emulator.devices.debug_exit import DebugExit
+from emulator.devices.device import Device
 from emulator.devices.hpet import Hpet
 from emulator.devices.pic import Pic
 from emulator.devices.uart import Uart
@@ -29,10 +30,6 @@ DEFAULT_MEM: Final = 256 * MIB
 MAX_MEM: Final = 3584 * MIB
 DEFAULT_EPOCH: Final = 1_700_000_000  # 2023-11-14 22:13:20 UTC, when the clock is 0
 
-HPET_BASE: Final = 0xFED0_0000
-COM1: Final = 0x3F8
-COM1_IRQ: Final = 4
-DEBUG_EXIT_PORT: Final = 0xF4
 
 # So long at most does the engine run before Python looks at signals: about 0.1 s.
 SLICE: Final = 100_000_000
@@ -83,17 +80,17 @@ class Machine:
         self.pic = Pic()
         self.hpet = Hpet(self.cpu.now, self.pic.set_irq)
         self.uart = Uart(output or self.console.extend,
-                         lambda level: self.pic.set_irq(COM1_IRQ, level))
+                         lambda level: self.pic.set_irq(Uart.COM1_IRQ, level))
         self.cmos = Cmos(self.cpu.now, epoch)
         self.debug_exit = DebugExit(self._debug_exit)
-        for ports, device in (
-            (range(0x20, 0x22), self.pic), (range(0xA0, 0xA2), self.pic),
-            (range(0x4D0, 0x4D2), self.pic), (range(0x70, 0x72), self.cmos),
-            (range(COM1, COM1 + 8), self.uart),
-            (range(DEBUG_EXIT_PORT, DEBUG_EXIT_PORT + 4), self.debug_exit),
-        ):
+        attachments: list[tuple[range, Device[Any]]] = [
+            *((ports, self.pic) for ports in Pic.PORTS), (Cmos.PORTS, self.cmos),
+            (range(Uart.COM1, Uart.COM1 + Uart.NR_PORTS), self.uart),
+            (DebugExit.PORTS, self.debug_exit),
+        ]
+        for ports, device in attachments:
             self.ports.attach(ports, device)
-        self.mmio.attach(HPET_BASE, 0x400, self.hpet)
+        self.mmio.attach(Hpet.BASE, Hpet.SIZE, self.hpet)
 
     def close(self) -> None:
         """Free the engine; the machine cannot run afterwards."""

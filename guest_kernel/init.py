@@ -15,7 +15,7 @@ from typing import Final
 
 from emulator import boot
 from emulator.arch.paging import PAGE_MASK, PAGE_SIZE
-from emulator.machine import DEBUG_EXIT_PORT
+from emulator.devices.debug_exit import DebugExit
 from guest_kernel.drivers.console import console_init
 from guest_kernel.errors import BUG, SyscallError
 from guest_kernel.fs.fcntl import O_RDWR
@@ -175,7 +175,7 @@ def kernel_init(current: task_struct) -> None:
             pid, status = wait_for_child(current)
             if pid == data.pid and data.state == RUN_RUNNING:
                 data.state, data.status = RUN_DONE, status
-                k.machine.write(DEBUG_EXIT_PORT, 4, status)
+                k.machine.write(DebugExit.PORTS.start, 4, status)
     except SyscallError:  # ECHILD: nobody is left to wait for
         schedule_timeout(current, state=TASK_INTERRUPTIBLE)
 

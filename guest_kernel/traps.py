@@ -18,8 +18,6 @@ from guest_kernel.layout.declare import PHYSICAL_MASK
 from guest_kernel.layout.ptrace import pt_regs
 from guest_kernel.layout.sched import pcpu_hot, task_struct
 from guest_kernel.mm.fault import BusError, PageFaultFailed
-from guest_kernel.mm.memory import handle_mm_fault
-from guest_kernel.mm.page_alloc import OutOfFrames
 from guest_kernel.printk import KERN_ERR, KERN_INFO, printk
 from guest_kernel.process.exit import do_exit
 from guest_kernel.sched.core import scheduler_tick
@@ -50,41 +48,24 @@ _NAMES: Final = {
     Vector.BP: "int3", Vector.SS: "stack segment",
 }
 
-_CR2: Final = pcpu_hot.offsetof("cr2")
 _REGS: Final = pcpu_hot.offsetof("regs")
 _CS: Final = pt_regs.offsetof("cs")
-_ORIG_AX: Final = pt_regs.offsetof("orig_ax")
 
 
 def do_exception(k: Kernel, vector: int) -> None:
-    """Handle what the stub of ``vector`` has pushed.
+    """Handle what the stub of ``vector`` has pushed; a page fault of ring 3 does not come here.
 
     Raises:
         Sleep: the task has been killed.
         KernelPanic: it came from ring 0.
     """
-    pcpu = k.data(pcpu_hot).pa
-    regs = k.u64[(pcpu + _REGS) >> 3] & PHYSICAL_MASK
+    regs = k.u64[(k.data(pcpu_hot).pa + _REGS) >> 3] & PHYSICAL_MASK
     if vector >= FIRST_IRQ_VECTOR:
         do_IRQ(k, vector - FIRST_IRQ_VECTOR)
         return
     if not k.u64[(regs + _CS) >> 3] & 3:
         _die(k, pt_regs(k, regs), vector)
-    task = k.current()
-    if vector == Vector.PF:
-        _page_fault(task, pt_regs(k, regs), k.u64[(pcpu + _CR2) >> 3],
-                    k.u64[(regs + _ORIG_AX) >> 3])
-    else:
-        _trap(task, pt_regs(k, regs), vector)
-
-
-def _page_fault(task: task_struct, regs: pt_regs, va: int, error_code: int) -> None:
-    try:
-        handle_mm_fault(task, va, error_code)
-    except PageFaultFailed as fault:
-        bad_area(task, regs, fault, va, error_code)
-    except OutOfFrames:
-        pagefault_out_of_memory(task)
+    _trap(k.current(), pt_regs(k, regs), vector)
 
 
 def bad_area(task: task_struct, regs: pt_regs, fault: PageFaultFailed, va: int,

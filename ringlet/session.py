@@ -201,7 +201,7 @@ class Session:
             raise KernelPanic(f"the machine stopped: {reason.name}; every task sleeps for ever"
                               if reason is Exit.HALT else f"the machine stopped: {reason.name}")
         errno = k.data(init_data).exec_errno
-        if errno == Errno.ENOENT and self._exists(path):
+        if errno == Errno.ENOENT and exists(self.kernel.k, os.fsencode(path)):
             raise ProgramError(f"{path}: its program interpreter (dynamic linker) is not in the "
                                "guest", 127)
         if errno:
@@ -210,9 +210,6 @@ class Session:
         status = self.machine.exit_status
         signal = status & 0x7F
         return Result(128 + signal if signal else status >> 8 & 0xFF, output, statistics, signal)
-
-    def _exists(self, path: str) -> bool:
-        return exists(self.kernel.k, os.fsencode(path))
 
 
 def check_program(path: Path) -> None:

@@ -15,11 +15,12 @@ from __future__ import annotations
 import struct
 from typing import Any, Final
 
-from emulator.machine import COM1
+from emulator.devices import uart
 from guest_kernel.errors import Errno, SyscallError
 from guest_kernel.fs.char_dev import register_chrdev
 from guest_kernel.fs.fcntl import O_NONBLOCK
 from guest_kernel.fs.operations import FileOperations, poll_table
+from guest_kernel.fs.poll import EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDNORM, EPOLLWRNORM
 from guest_kernel.fs.read_write import stream_open
 from guest_kernel.kernel import Kernel
 from guest_kernel.layout.fs import Ops, file, inode
@@ -30,21 +31,17 @@ from guest_kernel.sched.wait import init_waitqueue_head, poll_wait, sleep_on, wa
 from guest_kernel.traps import IRQ_HANDLERS, SERIAL_IRQ
 
 # 16550 registers and bits.
-_RBR: Final = COM1
-_IER: Final = COM1 + 1
-_FCR: Final = COM1 + 2
-_LCR: Final = COM1 + 3
-_MCR: Final = COM1 + 4
-_LSR: Final = COM1 + 5
-_MSR: Final = COM1 + 6
-_IER_RDI: Final = 1 << 0
-_IER_MSI: Final = 1 << 3
-_FCR_ENABLE: Final = 1
+COM1: Final = uart.Uart.COM1
+_RBR: Final = COM1 + uart.RBR_THR
+_IER: Final = COM1 + uart.IER
+_FCR: Final = COM1 + uart.IIR_FCR
+_LCR: Final = COM1 + uart.LCR
+_MCR: Final = COM1 + uart.MCR
+_LSR: Final = COM1 + uart.LSR
+_MSR: Final = COM1 + uart.MSR
 _LCR_8N1: Final = 3
-_MCR_DTR_RTS_OUT2: Final = 0x0B
-_MCR_DTR_OUT2: Final = 0x09  # RTS off: the other end waits
-_LSR_DR: Final = 1
-_MSR_DCD: Final = 1 << 7
+_MCR_RUNNING: Final = uart.MCR_DTR | uart.MCR_RTS | uart.MCR_OUT2
+_MCR_FULL: Final = uart.MCR_DTR | uart.MCR_OUT2  # RTS off: the other end waits
 
 TCGETS: Final = 0x5401
 TCSETS: Final = 0x5402
@@ -54,12 +51,6 @@ TIOCGPGRP: Final = 0x540F
 TIOCGWINSZ: Final = 0x5413
 TIOCSWINSZ: Final = 0x5414
 FIONREAD: Final = 0x541B
-
-EPOLLIN: Final = 0x0001
-EPOLLOUT: Final = 0x0004
-EPOLLHUP: Final = 0x0010
-EPOLLRDNORM: Final = 0x0040
-EPOLLWRNORM: Final = 0x0100
 
 OPOST: Final = 0x1
 ONLCR: Final = 0x4
@@ -82,17 +73,17 @@ def console_init(k: Kernel, *, is_tty: bool, rows: int = 24, columns: int = 80) 
     data.c_cc[:] = _INIT_C_CC
     data.ws_row, data.ws_col = rows, columns
     out = k.machine.write
-    out(_FCR, 1, _FCR_ENABLE)
+    out(_FCR, 1, uart.FCR_ENABLE)
     out(_LCR, 1, _LCR_8N1)
-    out(_MCR, 1, _MCR_DTR_RTS_OUT2)
-    out(_IER, 1, _IER_RDI | _IER_MSI)
+    out(_MCR, 1, _MCR_RUNNING)
+    out(_IER, 1, uart.IER_ERBFI | uart.IER_EDSSI)
 
 
 def serial8250_interrupt(k: Kernel) -> None:
     """Take what the port has received; tell readers."""
     _receive(k)
     data = k.data(tty_data)
-    if not k.machine.read(_MSR, 1) & _MSR_DCD:
+    if not k.machine.read(_MSR, 1) & uart.MSR_DCD:
         data.hung_up = 1
     wake_up(data.read_wait)
 
@@ -105,11 +96,11 @@ def _receive(k: Kernel) -> None:
     data, read = k.data(tty_data), k.machine.read
     head, ring = data.read_head, data.read_buf
     limit = data.read_tail + N_TTY_BUF_SIZE
-    while head < limit and read(_LSR, 1) & _LSR_DR:
+    while head < limit and read(_LSR, 1) & uart.LSR_DR:
         ring[head % N_TTY_BUF_SIZE] = read(_RBR, 1)
         head += 1
     data.read_head = head
-    k.machine.write(_MCR, 1, _MCR_DTR_OUT2 if head == limit else _MCR_DTR_RTS_OUT2)
+    k.machine.write(_MCR, 1, _MCR_FULL if head == limit else _MCR_RUNNING)
 
 
 class ConsoleFileOperations(FileOperations, ops=Ops.CONSOLE_FOPS):

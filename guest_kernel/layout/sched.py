@@ -19,7 +19,7 @@ from guest_kernel.layout.declare import (
     Struct,
     VoidPtr,
 )
-from guest_kernel.layout.fs import file, files_struct, fs_struct
+from guest_kernel.layout.fs import files_struct, fs_struct
 from guest_kernel.layout.list import hlist_node, list_head
 from guest_kernel.layout.mm_types import mm_struct
 from guest_kernel.layout.rbtree import rb_node, rb_root_cached
@@ -380,13 +380,11 @@ class sched_data(Struct):
     pid_hash = VoidPtr("array of hlist_head, pid.pid_chain")
     total_forks = U64("tasks ever created")
     hrtimers = Embed(rb_root_cached, "active timers by expires")
-    nr_context_switches = U64("of all tasks")
     xtime_base = U64("wall-clock ns at clock 0")
     boot_seed = U64("seed of the random generator")
     random_counter = U64("blocks of 64 bytes that the generator has given")
     init_pid_task = Ptr(lambda: task_struct, "pid 1")
     kthreadd_task = Ptr(lambda: task_struct, "pid 2")
-    console_file = Ptr(lambda: file, "unused until the first open")
 
 
 class pcpu_hot(Struct):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import Final
 
+from emulator.arch.paging import PAGE_SIZE
 from guest_kernel.errors import BUG, Errno, SyscallError
 from guest_kernel.fs.fcntl import AT_FDCWD
 from guest_kernel.fs.file import do_close_on_exec, files_of
@@ -39,7 +40,6 @@ from guest_kernel.signal.numbers import SIGSEGV
 MAX_ARG_STRLEN: Final = 131072
 ARG_MAX_DEFAULT: Final = 6 << 20  # three quarters of the default stack limit of 8 MiB
 STACK_EXPAND: Final = 131072  # the stack is mapped this far below its strings at once
-PAGE_SIZE: Final = 4096
 
 # FXSAVE image after FNINIT and with MXCSR's default.  See Intel SDM vol. 1, "FXSAVE Area".
 _FCW: Final = 0x37F

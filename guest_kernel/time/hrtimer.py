@@ -12,19 +12,28 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Final
 
-from emulator.machine import HPET_BASE
+from emulator.devices.hpet import (
+    ENABLE_CNF,
+    GENERAL_CONFIGURATION,
+    INT_ENB_CNF,
+    LEG_RT_CNF,
+    MAIN_COUNTER_VALUE,
+    TIMER_COMPARATOR,
+    TIMER_CONFIGURATION,
+    Hpet,
+)
 from guest_kernel.kernel import Kernel
 from guest_kernel.layout.declare import container_of
 from guest_kernel.layout.sched import hrtimer, sched_data
 from guest_kernel.lib.rbtree import rb_add_cached, rb_erase_cached, rb_first_cached
 from guest_kernel.time.timekeeping import ktime_get
 
-HPET_COUNTER: Final = HPET_BASE + 0x0F0
-HPET_CONFIG: Final = HPET_BASE + 0x010
-HPET_T0_CONFIG: Final = HPET_BASE + 0x100
-HPET_T0_COMPARATOR: Final = HPET_BASE + 0x108
-ENABLE_LEGACY: Final = 3  # ENABLE_CNF | LEG_RT_CNF: timer 0 is IRQ 0
-T0_ONE_SHOT: Final = 1 << 2  # INT_ENB_CNF
+HPET_COUNTER: Final = Hpet.BASE + MAIN_COUNTER_VALUE
+HPET_CONFIG: Final = Hpet.BASE + GENERAL_CONFIGURATION
+HPET_T0_CONFIG: Final = Hpet.BASE + TIMER_CONFIGURATION
+HPET_T0_COMPARATOR: Final = Hpet.BASE + TIMER_COMPARATOR
+ENABLE_LEGACY: Final = ENABLE_CNF | LEG_RT_CNF  # timer 0 is IRQ 0
+T0_ONE_SHOT: Final = INT_ENB_CNF
 T0_OFF: Final = 0
 
 TICK_NSEC: Final = 4_000_000  # HZ=250

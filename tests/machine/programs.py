@@ -7,7 +7,7 @@ from emulator.arch.exceptions import Vector
 from emulator.arch.paging import PTE
 from emulator.arch.registers import EFER, MSR, RFLAGS
 from emulator.bare import USER_CODE, USER_DATA, USER_STACK, Bare
-from emulator.machine import HPET_BASE
+from emulator.devices.hpet import Hpet
 
 TIMER_VECTOR = 0x20
 COM1_VECTOR = 0x24
@@ -48,7 +48,7 @@ def hpet_timer(period: int, *, periodic: bool) -> str:
     """Let timer 0 raise IRQ 0 after, or every, ``period`` ns; rdi and rax are used."""
     config = 1 << 2 | (1 << 3 | 1 << 6 if periodic else 0)
     return f"""
-    mov edi, {HPET_BASE:#x}
+    mov edi, {Hpet.BASE:#x}
     mov dword ptr [rdi + 0x10], 0
     mov qword ptr [rdi + 0xf0], 0
     mov dword ptr [rdi + 0x100], {config}
@@ -60,7 +60,7 @@ def hpet_timer(period: int, *, periodic: bool) -> str:
 
 
 def map_hpet(bare: Bare) -> None:
-    bare.map(HPET_BASE, HPET_BASE, flags=PTE.P | PTE.RW | PTE.NX)
+    bare.map(Hpet.BASE, Hpet.BASE, flags=PTE.P | PTE.RW | PTE.NX)
 
 
 # Ring 0 sets up a periodic timer and goes to ring 3; its handlers count what arrives.  In the data

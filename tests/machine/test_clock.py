@@ -19,7 +19,8 @@ from emulator.cpu import binding, control
 from emulator.cpu.binding import REGISTERS, lib
 from emulator.cpu.control import Exit
 from emulator.devices.device import Device
-from emulator.machine import HPET_BASE, NEVER, Machine
+from emulator.devices.hpet import Hpet
+from emulator.machine import NEVER, Machine
 
 
 @pytest.mark.parametrize("ring", [0, 3])
@@ -392,7 +393,7 @@ def test_hpet_counter_read_by_the_guest_agrees_with_rdtsc(bare: Bare) -> None:
     """Is the main counter the virtual clock, to the nanosecond, inside a block too?"""
     map_hpet(bare)
     result = bare.run(f"""
-        mov edi, {HPET_BASE:#x}
+        mov edi, {Hpet.BASE:#x}
         mov qword ptr [rdi + 0xf0], 0
         mov dword ptr [rdi + 0x10], 1
         rdtsc

@@ -9,7 +9,9 @@ from programs import map_hpet
 
 from emulator.bare import USER_DATA, Bare
 from emulator.cpu.control import Exit
-from emulator.machine import DEBUG_EXIT_PORT, DEFAULT_EPOCH, HPET_BASE, Machine
+from emulator.devices.debug_exit import DebugExit
+from emulator.devices.hpet import Hpet
+from emulator.machine import DEFAULT_EPOCH, Machine
 
 
 def test_console_prints_what_the_guest_writes(bare: Bare) -> None:
@@ -86,7 +88,7 @@ def test_cmos_advances_with_the_virtual_clock(bare: Bare) -> None:
                                                   ("eax", 0x9876_1242)])
 def test_debug_exit_ends_the_run_with_a_status(bare: Bare, register: str, status: int) -> None:
     """Does one OUT end the machine, for CI, with the value as status?"""
-    result = bare.run(f"out {DEBUG_EXIT_PORT:#x}, {register}\njmp on\non: mov ebx, 1\nhlt",
+    result = bare.run(f"out {DebugExit.PORTS.start:#x}, {register}\njmp on\non: mov ebx, 1\nhlt",
                       rax=0x9876_1242)
     assert result.exit is Exit.DEBUG_EXIT
     assert bare.machine.exit_status == status
@@ -154,7 +156,7 @@ def test_interrupting_the_host_inside_a_device_comes_out_of_run(bare: Bare) -> N
 def test_hpet_registers_are_reached_by_loads_and_stores(bare: Bare) -> None:
     """Are its capabilities what the specification says, also by halves?"""
     map_hpet(bare)
-    result = bare.run("mov rax, [rdi]\nmov ecx, [rdi + 4]\nmov edx, [rdi]", rdi=HPET_BASE)
+    result = bare.run("mov rax, [rdi]\nmov ecx, [rdi + 4]\nmov edx, [rdi]", rdi=Hpet.BASE)
     assert result.rax == result.rcx << 32 | result.rdx
     assert result.rcx == 1_000_000  # femtoseconds: 1 ns
     assert result.rax >> 16 & 0xFFFF == 0x8086
@@ -165,7 +167,7 @@ def test_hpet_comparator_of_64_bits_is_set_by_one_store(bare: Bare) -> None:
     map_hpet(bare)
     value = 0x1234_5678_9ABC_DEF0
     result = bare.run("mov dword ptr [rdi + 0x100], 0x48\nmov [rdi + 0x108], rax\n"
-                      "mov rcx, [rdi + 0x108]", rdi=HPET_BASE, rax=value)
+                      "mov rcx, [rdi + 0x108]", rdi=Hpet.BASE, rax=value)
     assert result.rcx == value
     assert bare.machine.hpet.state.comparator[0] == value
 
@@ -173,7 +175,7 @@ def test_hpet_comparator_of_64_bits_is_set_by_one_store(bare: Bare) -> None:
 def test_addresses_around_the_hpet_are_nobodys(bare: Bare) -> None:
     """Does the rest of its page float high?"""
     map_hpet(bare)
-    assert bare.run("mov eax, [rdi + 0x400]", rdi=HPET_BASE).rax == 0xFFFF_FFFF
+    assert bare.run("mov eax, [rdi + 0x400]", rdi=Hpet.BASE).rax == 0xFFFF_FFFF
 
 
 def test_memory_access_behind_a_host_call_is_made_once(bare: Bare) -> None:

@@ -19,7 +19,8 @@ from emulator.arch.registers import EFER, MSR, RFLAGS
 from emulator.bare import KERNEL_CODE, KERNEL_STACK, USER_CODE, USER_DATA, USER_STACK, Bare
 from emulator.cpu.control import Exit
 from emulator.devices.device import UnsupportedError
-from emulator.machine import HPET_BASE, Machine
+from emulator.devices.hpet import Hpet
+from emulator.machine import Machine
 
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
 
@@ -43,7 +44,7 @@ PROGRAMS = st.one_of(st.binary(min_size=1, max_size=64),
 VALUES = st.one_of(
     st.sampled_from([0, 1, USER_DATA, USER_DATA + 0x800, USER_CODE, USER_STACK - 0x100, 0x1000,
                      0x1_0000, KERNEL_CODE, (1 << 64) - 1, 1 << 63, 1 << 47, 0x3F8, 0x20,
-                     HPET_BASE, 0xC000_0080]),
+                     Hpet.BASE, 0xC000_0080]),
     st.integers(0, (1 << 64) - 1))
 REGISTERS = st.fixed_dictionaries(
     dict.fromkeys(("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp"), VALUES),
