@@ -145,6 +145,13 @@ class Errno(IntEnum):
     ENOTRECOVERABLE = 131  # State not recoverable
     ERFKILL = 132  # Operation not possible due to RF-kill
 
+    # The kernel's own, include/linux/errno.h: a signal has come while the call slept.  No program
+    # sees one: what it sees is decided on the way back to ring 3 (signal/delivery.py).
+    ERESTARTSYS = 512  # made again, unless a handler without SA_RESTART runs
+    ERESTARTNOINTR = 513  # made again
+    ERESTARTNOHAND = 514  # made again, unless a handler runs
+    ERESTART_RESTARTBLOCK = 516  # restart_syscall(2) goes on with it, unless a handler runs
+
 
 class SyscallError(Exception):
     """A system call fails with ``errno``."""

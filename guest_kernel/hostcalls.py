@@ -6,7 +6,7 @@ See: Linux arch/x86/entry/common.c do_syscall_64(); asm/entry.asm.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 from emulator.arch.exceptions import FIRST_EXTERNAL_VECTOR, Vector
 from emulator.machine import Machine
@@ -19,7 +19,9 @@ from guest_kernel.layout.printk import printk_data
 from guest_kernel.layout.ptrace import pt_regs
 from guest_kernel.layout.sched import (
     PF_EXITING,
+    TASK_DEAD,
     TIF_NEED_RESCHED,
+    TIF_SIGPENDING,
     WORK_SCHEDULE,
     pcpu_hot,
     task_struct,
@@ -28,6 +30,7 @@ from guest_kernel.layout.stats import stats_data
 from guest_kernel.mm import madvise, mincore, mprotect, mremap, msync
 from guest_kernel.mm.fault import PageFaultFailed
 from guest_kernel.mm.memory import handle_mm_fault
+from guest_kernel.mm.mm import drop_prev_mm
 from guest_kernel.mm.page_alloc import OutOfFrames
 from guest_kernel.oops import oops
 from guest_kernel.printk import KERN_INFO, printk
@@ -42,20 +45,21 @@ from guest_kernel.process import (
     rseq,
     sys,
 )
-from guest_kernel.process.exit import do_exit, finish_task_switch
-from guest_kernel.process.fork import task_pt_regs
+from guest_kernel.process.exit import do_group_exit, finish_task_switch
+from guest_kernel.process.fork import schedule_tail, task_pt_regs
 from guest_kernel.process.rseq import rseq_handle_notify_resume
-from guest_kernel.sched.core import pick_next_task
+from guest_kernel.sched.core import pick_next_task, task_state
 from guest_kernel.sched.wait import finish_wait
 from guest_kernel.signal import sigaction
+from guest_kernel.signal.delivery import do_signal
 from guest_kernel.signal.numbers import SIGKILL, SIGSEGV
-from guest_kernel.syscall_table import load
+from guest_kernel.signal.signal import force_fatal_sig
+from guest_kernel.syscall_table import load, number
 from guest_kernel.syscalls import DEFINITIONS, Adapter
 from guest_kernel.time import clocks, nanosleep
 from guest_kernel.traps import (
     bad_area,
     do_exception,
-    force_fatal_sig,
     pagefault_out_of_memory,
 )
 
@@ -64,6 +68,7 @@ HANDLERS: Final = (arch_prctl, clocks, ids, madvise, membarrier, mincore, mprote
                    nanosleep, prctl, random, resource, rseq, sigaction, sys)
 
 _M64: Final = (1 << 64) - 1
+_RESTART_SYSCALL: Final = number("restart_syscall")
 _SYSCALL: Final = int(HostCall.SYSCALL)
 _EXCEPTION: Final = int(HostCall.EXCEPTION)
 _PAGE_FAULT: Final = int(HostCall.EXCEPTION | Vector.PF << 8)
@@ -77,11 +82,17 @@ _RESTART_FN: Final = task_struct.offsetof("restart_block.fn")
 _COUNTS: Final = stats_data.offsetof("syscalls")
 
 
-class Tracer(Protocol):
-    """Who watches system calls: a front end.  It changes nothing but ``syscall_work``."""
+class Tracer:
+    """Who watches tasks: a front end.  It changes nothing but ``syscall_work``."""
 
     def attach(self, task: task_struct) -> None:
         """``task`` has become a program and is about to begin."""
+
+    def signal(self, task: task_struct, info: bytes) -> None:
+        """A signal is taken; ``info`` is its siginfo."""
+
+    def exit(self, task: task_struct, status: int) -> None:
+        """A task has ended; ``status`` is its wait status."""
 
     def enter(self, task: task_struct, nr: int, regs: int) -> None:
         """A call begins; ``regs`` is the index of its pt_regs in ``u64``."""
@@ -132,12 +143,13 @@ class HostCalls:
         self._counts = k.data(stats_data).pa + _COUNTS >> 3
         self._calls: dict[int, Callable[[], None]] = {
             HostCall.START_KERNEL: lambda: start_kernel(k),
-            HostCall.SCHEDULE: lambda: pick_next_task(k),
+            HostCall.SCHEDULE: self._schedule,
+            HostCall.SCHEDULE_TAIL: self._schedule_tail,
             HostCall.FINISH_SWITCH: lambda: finish_task_switch(k),
             HostCall.EXIT_WORK: self._exit_work,
             HostCall.KTHREAD: self._kthread,
             HostCall.BAD_IRET: lambda: self._sleeps(
-                lambda: force_fatal_sig(k.current(), SIGSEGV)),
+                lambda: do_group_exit(k.current(), SIGSEGV)),
         }
         machine.host_call = self.call
 
@@ -173,7 +185,7 @@ class HostCalls:
             raise KernelPanic("Fixing recursive fault but reboot is needed!") from error
         if not for_a_task or k.data(printk_data).panic_on_oops:
             raise KernelPanic(f"Fatal exception: {type(error).__name__}: {error}") from error
-        self._sleeps(lambda: do_exit(current, SIGKILL))
+        self._sleeps(lambda: do_group_exit(current, SIGKILL))
 
     def _sleeps(self, action: Callable[[], object]) -> None:
         """Do what may put the task to sleep."""
@@ -221,6 +233,10 @@ class HostCalls:
             finish_wait(current)
         elif self.tracer is not None:
             self.tracer.enter(current, nr, regs)
+        called = nr
+        if nr == _RESTART_SYSCALL:  # goes on with a call that a signal has interrupted
+            u64[restart] = slept = slept or current.restart_block.restart
+            nr = slept - 1 if slept else nr
         try:
             adapter = self._table[nr]
             if adapter is None:
@@ -240,24 +256,43 @@ class HostCalls:
             printk(k, KERN_INFO, f"{current.comm.decode('utf-8', 'replace')}[{current.pid}]: "
                                  f"system call {nr} is not implemented")
             result = -Errno.ENOSYS
+        if result == -Errno.ERESTART_RESTARTBLOCK:
+            current.restart_block.restart = nr + 1
         if slept:
             u64[restart] = 0
         u64[regs + _AX] = result & _M64
         if nr < len(self._table):
             u64[self._counts + nr] += 1
         if self.tracer is not None:
-            self.tracer.leave(current, nr, regs, result)
+            self.tracer.leave(current, called, regs, result)
+
+    def _schedule(self) -> None:
+        k = self.k
+        drop_prev_mm(k)
+        if self.tracer is not None:
+            current = k.current()
+            if current.exit_state and task_state(current) == TASK_DEAD:
+                self.tracer.exit(current, current.exit_code)
+        pick_next_task(k)
+
+    def _schedule_tail(self) -> None:
+        finish_task_switch(self.k)
+        schedule_tail(self.k.current())
 
     def _exit_work(self) -> None:
         """Do one round of what has to be done before ring 3.  See exit_to_user_mode_loop()."""
         current = self.k.current()
-        if current.thread_info.flags & TIF_NEED_RESCHED:
-            current.thread_info.flags &= ~TIF_NEED_RESCHED
+        flags = current.thread_info.flags
+        if flags & TIF_NEED_RESCHED:
+            current.thread_info.flags = flags & ~TIF_NEED_RESCHED
             regs = task_pt_regs(current)
             if current.rseq and not rseq_handle_notify_resume(current, regs):
-                self._sleeps(lambda: force_fatal_sig(current, SIGSEGV))
+                force_fatal_sig(current, SIGSEGV)
                 return
             self.k.ask(WORK_SCHEDULE)
+        elif flags & TIF_SIGPENDING:
+            report = self.tracer.signal if self.tracer is not None else None
+            self._sleeps(lambda: do_signal(current, report))
 
     def _kthread(self) -> None:
         current = self.k.current()

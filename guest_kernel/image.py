@@ -54,6 +54,9 @@ GLOBALS: Final[tuple[type[Struct], ...]] = (pcpu_hot, sched_data, mm_data, vm_da
 NATIVE: Final = frozenset({"sys_getpid", "sys_gettid", "sys_getuid", "sys_geteuid", "sys_getgid",
                            "sys_getegid"})
 
+# Calls that make a task: entry.asm saves the FPU's state for it first.
+FORKS: Final = frozenset({"sys_fork", "sys_vfork", "sys_clone", "sys_clone3", "sys_ft_fork"})
+
 # Interrupt stack table: these must not depend on the stack that they interrupt.
 IST: Final = {8: 1, 2: 2, 18: 3}
 IST_STACK_SIZE: Final = PAGE_SIZE
@@ -126,9 +129,10 @@ def _syscall_stubs(rows: Sequence[Row]) -> str:
     lines = ["__x64_sys_ni_syscall:", "jmp hosted_syscall"]
     for row in rows:
         if row.entry is not None:
-            native = row.entry in NATIVE
-            lines += [f"__x64_{row.entry}:", "jmp " + (
-                f"native_{row.entry}" if native else "hosted_syscall")]
+            body = "hosted_fork" if row.entry in FORKS else "hosted_syscall"
+            if row.entry in NATIVE:
+                body = f"native_{row.entry}"
+            lines += [f"__x64_{row.entry}:", f"jmp {body}"]
     return "\n".join(lines)
 
 
@@ -203,7 +207,8 @@ def numbers(rows: Sequence[Row]) -> dict[str, int]:
         ("ti_flags", "thread_info.flags"), ("syscall_work", "thread_info.syscall_work"),
         ("stack", "stack"), ("flags", "flags"), ("pid", "pid"), ("tgid", "tgid"),
         ("thread_sp", "thread.sp"), ("fsbase", "thread.fsbase"), ("gsbase", "thread.gsbase"),
-        ("fxsave", "fxsave"), ("uid", "uid"), ("euid", "euid"), ("gid", "gid"), ("egid", "egid"))}
+        ("fxsave", "fxsave"), ("set_child_tid", "set_child_tid"),
+         ("uid", "uid"), ("euid", "euid"), ("gid", "gid"), ("egid", "egid"))}
     names |= {f"HC_{call.name}": call.value for call in HostCall}
     names |= {name: value for name, value in vars(sched).items() if name.startswith("WORK_")}
     cr0 = CR0.WP | CR0.NE | CR0.MP
@@ -213,7 +218,8 @@ def numbers(rows: Sequence[Row]) -> dict[str, int]:
         "SP_FROM_ORIG_AX": pt_regs.offsetof("sp") - pt_regs.offsetof("orig_ax"),
         "HOST_CALL_PORT": HOST_CALL_PORT, "NR_SYSCALLS": _nr_syscalls(rows),
         "MINUS_ENOSYS": -Errno.ENOSYS, "THREAD_SIZE": THREAD_SIZE, "PAGE_SIZE": PAGE_SIZE,
-        "TIF_EXIT_WORK": sched.TIF_EXIT_WORK, "PF_KTHREAD": sched.PF_KTHREAD,
+        "TIF_EXIT_WORK": sched.TIF_EXIT_WORK, "TIF_SIGPENDING": sched.TIF_SIGPENDING,
+         "PF_KTHREAD": sched.PF_KTHREAD,
         "KERNEL_CS": descriptors.KERNEL_CS, "KERNEL_DS": descriptors.KERNEL_DS,
         "USER_CS": descriptors.USER_CS, "USER_DS": descriptors.USER_DS,
         "TSS_SELECTOR": descriptors.TSS_SELECTOR, "TSS_RSP0": descriptors.TSS_RSP0,

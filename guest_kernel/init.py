@@ -19,8 +19,8 @@ from emulator.devices.debug_exit import DebugExit
 from guest_kernel.drivers.console import console_init
 from guest_kernel.errors import BUG, SyscallError
 from guest_kernel.fs.fcntl import O_RDWR
-from guest_kernel.fs.file import alloc_files_struct, fd_install, get_unused_fd_flags
-from guest_kernel.fs.fs_struct import alloc_fs_struct, set_fs_pwd
+from guest_kernel.fs.file import alloc_files_struct, exit_files, fd_install, get_unused_fd_flags
+from guest_kernel.fs.fs_struct import alloc_fs_struct, exit_fs, set_fs_pwd
 from guest_kernel.fs.initramfs import populate_rootfs
 from guest_kernel.fs.namei import kern_path
 from guest_kernel.fs.namespace import path_put, root_place
@@ -31,6 +31,7 @@ from guest_kernel.layout.declare import KERNEL_LOAD, PHYSICAL_MASK, START_KERNEL
 from guest_kernel.layout.init import RUN_DONE, RUN_IDLE, RUN_REQUESTED, RUN_RUNNING, init_data
 from guest_kernel.layout.printk import printk_data
 from guest_kernel.layout.sched import (
+    SIGNAL_UNKILLABLE,
     TASK_INTERRUPTIBLE,
     THREAD_SIZE,
     WORK_TO_USER,
@@ -46,8 +47,8 @@ from guest_kernel.mm.slab import kfree_pa, kmalloc, kmem_cache_init
 from guest_kernel.printk import KERN_ERR, KERN_INFO, printk
 from guest_kernel.process import kthread
 from guest_kernel.process.exec import kernel_execve
-from guest_kernel.process.exit import do_exit, wait_for_child
-from guest_kernel.process.fork import init_idle, kernel_thread
+from guest_kernel.process.exit import __WALL, do_group_exit, kernel_wait4
+from guest_kernel.process.fork import CLONE_FILES, CLONE_FS, init_idle, kernel_thread
 from guest_kernel.process.kthread import KthreadFn
 from guest_kernel.process.pid import find_task_by_vpid, pid_init
 from guest_kernel.process.sys import UTS_RELEASE
@@ -92,8 +93,11 @@ def start_kernel(k: Kernel) -> None:
     mount_proc(k)
 
     data = k.data(sched_data)
-    data.init_pid_task = _spawn_system_thread(k, KthreadFn.KERNEL_INIT, b"init", idle)
-    data.kthreadd_task = _spawn_system_thread(k, KthreadFn.KTHREADD, b"kthreadd", idle)
+    data.init_pid_task = init = kernel_thread(k, KthreadFn.KERNEL_INIT, 0, b"init", CLONE_FS)
+    assert init.signal is not None
+    init.signal.flags |= SIGNAL_UNKILLABLE
+    data.kthreadd_task = kernel_thread(k, KthreadFn.KTHREADD, 0, b"kthreadd",
+                                       CLONE_FS | CLONE_FILES)
     printk(k, KERN_INFO, "Run init: waiting for a program")
 
 
@@ -122,10 +126,6 @@ def _memory_init(k: Kernel, ramdisk: tuple[int, int]) -> None:
     pages = k.ram.size // PAGE_SIZE
     printk(k, KERN_INFO, f"Memory: {pages * 4}K, of which {mem_map_size(k.ram.size) // 1024}K "
                          "describe it")
-
-
-def _spawn_system_thread(k: Kernel, function: int, comm: bytes, idle: task_struct) -> task_struct:
-    return kernel_thread(k, function, 0, comm, idle)
 
 
 # pid 1
@@ -168,14 +168,14 @@ def kernel_init(current: task_struct) -> None:
     k: Kernel = current.k
     data = k.data(init_data)
     if data.state == RUN_REQUESTED:
-        child = kernel_thread(k, KthreadFn.RUN_PROGRAM, 0, b"init", current)
+        child = kernel_thread(k, KthreadFn.RUN_PROGRAM, 0, b"init")
         data.state, data.pid = RUN_RUNNING, child.pid
     try:
         while True:
-            pid, status = wait_for_child(current)
-            if pid == data.pid and data.state == RUN_RUNNING:
-                data.state, data.status = RUN_DONE, status
-                k.machine.write(DebugExit.PORTS.start, 4, status)
+            waited = kernel_wait4(current, -1, __WALL)
+            if waited.nr == data.pid and data.state == RUN_RUNNING:
+                data.state, data.status = RUN_DONE, waited.status
+                k.machine.write(DebugExit.PORTS.start, 4, waited.status)
     except SyscallError:  # ECHILD: nobody is left to wait for
         schedule_timeout(current, state=TASK_INTERRUPTIBLE)
 
@@ -197,13 +197,15 @@ def run_program(current: task_struct) -> None:
     except SyscallError as error:
         data.exec_errno = error.errno
         printk(k, KERN_ERR, f"init: {path.decode('utf-8', 'replace')}: {error.errno.name}")
-        do_exit(current, 127 << 8)
+        do_group_exit(current, 127 << 8)
     k.ask(WORK_TO_USER)
 
 
 def _open_standard_files(current: task_struct, cwd: bytes) -> None:
     """Give the program its own fs and files: descriptors 0 to 2 are the console."""
     k: Kernel = current.k
+    exit_fs(current)
+    exit_files(current)
     current.fs = alloc_fs_struct(k, root_place(k))
     current.files = alloc_files_struct(k)
     place = kern_path(current, cwd)

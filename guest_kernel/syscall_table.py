@@ -66,6 +66,16 @@ def load() -> tuple[Row, ...]:
     return tuple(parse(find_table().read_text(encoding="ascii")))
 
 
+@cache
+def number(name: str) -> int:
+    """Return the number of the call ``name``.
+
+    Raises:
+        KeyError: there is no such call.
+    """
+    return {row.name: row.number for row in load()}[name]
+
+
 def parse(text: str) -> list[Row]:
     """Return the rows of a table, in order of number.
 

@@ -19,16 +19,24 @@ from guest_kernel.layout.ptrace import pt_regs
 from guest_kernel.layout.sched import pcpu_hot, task_struct
 from guest_kernel.mm.fault import BusError, PageFaultFailed
 from guest_kernel.printk import KERN_ERR, KERN_INFO, printk
-from guest_kernel.process.exit import do_exit
+from guest_kernel.process.exit import do_group_exit
 from guest_kernel.sched.core import scheduler_tick
 from guest_kernel.signal.numbers import (
+    BUS_ADRALN,
+    FPE_INTDIV,
+    ILL_ILLOPN,
+    SIG_DFL,
+    SIG_IGN,
     SIGBUS,
     SIGFPE,
     SIGILL,
     SIGKILL,
     SIGSEGV,
     SIGTRAP,
+    TRAP_TRACE,
+    sigmask,
 )
+from guest_kernel.signal.signal import fault_info, force_sig_info, kernel_info, sig_handler
 from guest_kernel.time.hrtimer import hrtimer_interrupt
 
 FIRST_IRQ_VECTOR: Final = 0x20
@@ -41,6 +49,11 @@ _SIGNALS: Final = {
     Vector.BR: SIGSEGV, Vector.UD: SIGILL, Vector.NM: SIGSEGV, Vector.TS: SIGSEGV,
     Vector.NP: SIGBUS, Vector.SS: SIGBUS, Vector.GP: SIGSEGV, Vector.MF: SIGFPE,
     Vector.AC: SIGBUS, Vector.XM: SIGFPE,
+}
+
+# si_code of those whose si_addr is the instruction; the others are SI_KERNEL.
+_CODES: Final = {
+    Vector.DE: FPE_INTDIV, Vector.DB: TRAP_TRACE, Vector.UD: ILL_ILLOPN, Vector.AC: BUS_ADRALN,
 }
 
 _NAMES: Final = {
@@ -72,37 +85,40 @@ def bad_area(task: task_struct, regs: pt_regs, fault: PageFaultFailed, va: int,
              error_code: int) -> None:
     """Make a page fault that cannot be satisfied the program's signal."""
     what, signal = ("bus error", SIGBUS) if isinstance(fault, BusError) else ("segfault", SIGSEGV)
-    _show_signal(task, regs, f"{what} at {va:x}", error_code)
-    _force_sig(task, signal, Vector.PF, error_code, va)
+    task.thread.cr2 = va
+    _force_sig(task, regs, signal, Vector.PF, error_code, f"{what} at {va:x}",
+               fault_info(signal, fault.si_code, va))
 
 
 def pagefault_out_of_memory(task: task_struct) -> None:
-    """Kill the task that a frame was wanted for."""
+    """Kill the process that a frame was wanted for.
+
+    Raises:
+        Sleep: always.
+    """
     printk(task.k, KERN_ERR, f"Out of memory: Killed process {task.pid} ({_comm(task)})")
-    do_exit(task, SIGKILL)
+    do_group_exit(task, SIGKILL)
 
 
 def _trap(task: task_struct, regs: pt_regs, vector: int) -> None:
+    """Make an exception of ring 3 its signal.  See Linux do_trap()."""
     error_code = regs.orig_ax if vector in (Vector.TS, Vector.NP, Vector.SS, Vector.GP) else 0
     signal = _SIGNALS.get(Vector(vector))
     if signal is None:
         raise KernelPanic(f"exception {vector} from ring 3 at {regs.ip:#x}")
-    _show_signal(task, regs, f"trap {_NAMES.get(Vector(vector), Vector(vector).name)}", error_code)
-    _force_sig(task, signal, vector, error_code, None)
+    code = _CODES.get(Vector(vector))
+    info = kernel_info(signal) if code is None else fault_info(signal, code, regs.ip)
+    _force_sig(task, regs, signal, vector, error_code,
+               f"trap {_NAMES.get(Vector(vector), Vector(vector).name)}", info)
 
 
-def _force_sig(task: task_struct, signal: int, vector: int, error_code: int,
-               va: int | None) -> None:
-    """Send a signal that cannot be ignored; handlers come with signal delivery."""
+def _force_sig(task: task_struct, regs: pt_regs, signal: int, vector: int, error_code: int,
+               what: str, info: bytes) -> None:
+    """Send a signal that can neither be blocked nor ignored, and log it if nobody handles it."""
+    if sig_handler(task, signal) in (SIG_DFL, SIG_IGN) or task.blocked & sigmask(signal):
+        _show_signal(task, regs, what, error_code)
     task.thread.trap_nr, task.thread.error_code = vector, error_code
-    if va is not None:
-        task.thread.cr2 = va
-    do_exit(task, signal)
-
-
-def force_fatal_sig(task: task_struct, signal: int) -> None:
-    """Kill the current task by ``signal``."""
-    do_exit(task, signal)
+    force_sig_info(task, signal, info)
 
 
 def _comm(task: task_struct) -> str:

@@ -7,6 +7,7 @@ from typing import TextIO
 from emulator import elf
 from emulator.arch.paging import PTE
 from emulator.cpu import mmu
+from guest_kernel.hostcalls import Tracer
 from guest_kernel.kernel import Kernel
 from guest_kernel.layout.declare import PHYSICAL_MASK
 from guest_kernel.layout.sched import task_struct
@@ -14,15 +15,12 @@ from ringlet.root import USERLAND
 from ringlet.session import Session
 
 
-class Watcher:
+class Watcher(Tracer):
     """Prints the page-table entry of one page of the program whenever it has changed."""
 
     def __init__(self, k: Kernel, va: int, out: TextIO, session: Session) -> None:
         self._k, self._va, self._out, self._session = k, va, out, session
         self._last: str | None = None
-
-    def attach(self, task: task_struct) -> None:
-        """Nothing to do: the calls answered in assembly do not matter here."""
 
     def enter(self, task: task_struct, nr: int, regs: int) -> None:
         """Look at the entry before each system call."""

@@ -31,7 +31,7 @@ entry_SYSCALL_64:
     call qword ptr [rcx + rdx * 8]
     jmp syscall_return
 syscall_traced:
-    call hosted_syscall
+    call hosted_fork           ; it may be one of those
 
 ; RSP: pt_regs.  Also where a forked child begins.
 syscall_return:
@@ -68,6 +68,11 @@ syscall_return:
     mov rsp, [rsp + SP_FROM_ORIG_AX]
     swapgs
     .byte 0x48, 0x0f, 0x07     ; sysretq
+
+; The body of those that make a task, RAX: current.  The child begins with the FPU and SSE state of
+; the parent, which only the CPU knows.
+hosted_fork:
+    fxsave64 [rax + TASK_FXSAVE]
 
 ; The body of every __x64_sys_* that is hosted.  RDI: pt_regs.  The hosted half stores pt_regs.ax.
 ; A call that sleeps is made again after the wake-up.
@@ -131,8 +136,12 @@ work_done:
     pop rbx
     ret
 
-; Work before ring 3, RSP: pt_regs: reschedule, signals, notify; until none is left.
+; Work before ring 3, RSP: pt_regs, RAX: current: reschedule, signals, notify; until none is left.
 exit_work:
+    test dword ptr [rax + TASK_TI_FLAGS], TIF_SIGPENDING
+    jz exit_work_call
+    fxsave64 [rax + TASK_FXSAVE]  ; for the frame of a handler
+exit_work_call:
     HOST_CALL HC_EXIT_WORK
     mov rax, gs:[PCPU_WORK]
     test rax, rax

@@ -76,10 +76,16 @@ load_bases:
 ; Where a new task begins: copy_thread() has put this address and six registers on its stack.
 ; RBX: 0, or not 0 for a kernel thread.  RSP: pt_regs.
 ret_from_fork:
+    mov rax, gs:[PCPU_CURRENT_TASK]
+    mov rcx, [rax + TASK_SET_CHILD_TID]
     mov rax, gs:[PCPU_PREV_DEAD]
+    or rax, rcx
+    jz ret_from_fork_go
+    HOST_CALL HC_SCHEDULE_TAIL
+    mov rax, gs:[PCPU_WORK]
     test rax, rax
     jz ret_from_fork_go
-    HOST_CALL HC_FINISH_SWITCH
+    call do_host_work
 ret_from_fork_go:
     test rbx, rbx
     jz syscall_return

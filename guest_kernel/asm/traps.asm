@@ -35,5 +35,6 @@ error_entry_call:
     jnz error_entry_call
 error_return:
     test byte ptr [rsp + PT_CS], 3
-    jnz exit_work_check
-    jmp restore_regs_and_iret
+    jz restore_regs_and_iret
+    mov qword ptr [rsp + PT_ORIG_AX], -1  ; from here on it means: no system call
+    jmp exit_work_check

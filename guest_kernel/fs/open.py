@@ -327,14 +327,19 @@ def filp_open(current: task_struct, name: bytes, flags: int, mode: int = 0) -> f
     return do_filp_open(current, AT_FDCWD, name, flags | O_LARGEFILE, mode)
 
 
-def do_open_execat(current: task_struct, dfd: int, name: bytes) -> file:
+def do_open_execat(current: task_struct, dfd: int, name: bytes, flags: int = 0) -> file:
     """Open a program for execve(2); return the file, with one reference.
+
+    Args:
+        flags: AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW.
 
     Raises:
         SyscallError: EACCES: it is not a regular file, or may not be executed.  What the walk
             says.
     """
-    op = open_flags(O_LARGEFILE, 0, MAY_EXEC, LOOKUP_FOLLOW)
+    lookup = (0 if flags & AT_SYMLINK_NOFOLLOW else LOOKUP_FOLLOW) | (
+        LOOKUP_EMPTY if flags & AT_EMPTY_PATH else 0)
+    op = open_flags(O_LARGEFILE, 0, MAY_EXEC, lookup)
     f = path_openat(current, dfd, name, op)
     if not S_ISREG(f.f_inode.i_mode) or path_noexec(f.f_path.mnt):
         fput(f)

@@ -16,9 +16,9 @@ from guest_kernel.errors import Errno, SyscallError
 from guest_kernel.fs.file import fget, task_rlimit
 from guest_kernel.fs.operations import file_operations
 from guest_kernel.layout.fs import file
-from guest_kernel.layout.sched import RLIMIT_NOFILE, TIF_SIGPENDING
+from guest_kernel.layout.sched import RLIMIT_NOFILE
 from guest_kernel.mm.uaccess import copy_from_user, copy_to_user
-from guest_kernel.sched.wait import NEVER, poll_schedule_timeout, poll_table
+from guest_kernel.sched.wait import NEVER, poll_schedule_timeout, poll_table, signal_pending
 from guest_kernel.syscalls import SYSCALL_DEFINE, Int, UInt, UserPtr
 from guest_kernel.time.timekeeping import ktime_get
 
@@ -80,10 +80,7 @@ def _deadline(current: task_struct, timeout_msecs: int) -> int:
 
 @SYSCALL_DEFINE
 def sys_poll(current: task_struct, ufds: UserPtr, nfds: UInt, timeout_msecs: Int) -> int:
-    """Wait for one of several files to become ready.  See poll(2).
-
-    Limits: a signal ends it with EINTR even if no handler runs.
-    """
+    """Wait for one of several files to become ready.  See poll(2)."""
     k = current.k
     if nfds > task_rlimit(current, RLIMIT_NOFILE):
         raise SyscallError(Errno.EINVAL)
@@ -91,8 +88,8 @@ def sys_poll(current: task_struct, ufds: UserPtr, nfds: UInt, timeout_msecs: Int
     revents = _do_poll(current, fds, None)
     if not any(revents) and timeout_msecs:
         expires = _deadline(current, timeout_msecs)
-        if current.thread_info.flags & TIF_SIGPENDING:
-            raise SyscallError(Errno.EINTR)
+        if signal_pending(current):
+            raise SyscallError(Errno.ERESTART_RESTARTBLOCK)
         if ktime_get(k) < expires:
             _do_poll(current, fds, poll_table(current))
             poll_schedule_timeout(current, expires)

@@ -14,3 +14,4 @@ class HostCall(IntEnum):
     EXIT_WORK = 6  # thread_info.flags ask for work before ring 3
     KTHREAD = 7  # one step of the current kernel thread
     BAD_IRET = 8  # pt_regs.ip is not canonical
+    SCHEDULE_TAIL = 9  # a new task runs for the first time

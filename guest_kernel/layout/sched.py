@@ -23,6 +23,7 @@ from guest_kernel.layout.fs import files_struct, fs_struct
 from guest_kernel.layout.list import hlist_node, list_head
 from guest_kernel.layout.mm_types import mm_struct
 from guest_kernel.layout.rbtree import rb_node, rb_root_cached
+from guest_kernel.layout.signal import user_struct
 
 THREAD_SIZE: Final = 16384  # a kernel stack
 STACK_END_MAGIC: Final = 0x57AC6E9D  # at the far end of each kernel stack
@@ -30,6 +31,7 @@ TASK_COMM_LEN: Final = 16
 PID_MAX_DEFAULT: Final = 32768
 PID_MAX_LIMIT: Final = 4 * 1024 * 1024
 RESERVED_PIDS: Final = 300  # not given out again after the first wrap
+UIDHASH_SZ: Final = 8
 
 # __state and exit_state: one bit each; 0 is runnable.
 TASK_RUNNING: Final = 0x0000_0000
@@ -59,6 +61,24 @@ PF_DUMPCORE: Final = 0x0000_0200
 PF_SIGNALED: Final = 0x0000_0400
 PF_KTHREAD: Final = 0x0020_0000
 PF_RANDOMIZE: Final = 0x0040_0000
+
+# signal_struct.flags
+SIGNAL_STOP_STOPPED: Final = 0x0000_0001  # the group is stopped
+SIGNAL_STOP_CONTINUED: Final = 0x0000_0002  # it was continued; waitpid(WCONTINUED) has not seen it
+SIGNAL_GROUP_EXIT: Final = 0x0000_0004  # the group is ending
+SIGNAL_CLD_STOPPED: Final = 0x0000_0010  # the parent is yet to be told of a stop
+SIGNAL_CLD_CONTINUED: Final = 0x0000_0020  # the parent is yet to be told of a continuation
+SIGNAL_CLD_MASK: Final = SIGNAL_CLD_STOPPED | SIGNAL_CLD_CONTINUED
+SIGNAL_UNKILLABLE: Final = 0x0000_0040  # init: signals without a handler are ignored
+SIGNAL_STOP_MASK: Final = SIGNAL_CLD_MASK | SIGNAL_STOP_STOPPED | SIGNAL_STOP_CONTINUED
+
+# task_struct.jobctl; the low 16 bits hold the signal of a group stop.
+JOBCTL_STOP_SIGMASK: Final = 0xFFFF
+JOBCTL_STOP_DEQUEUED: Final = 1 << 16  # a stop signal was taken; SIGCONT takes it back
+JOBCTL_STOP_PENDING: Final = 1 << 17  # the task is to stop for its group
+JOBCTL_STOP_CONSUME: Final = 1 << 18  # when it does, it counts in group_stop_count
+JOBCTL_STOPPED: Final = 1 << 26  # it is stopped
+JOBCTL_PENDING_MASK: Final = JOBCTL_STOP_PENDING | JOBCTL_STOP_CONSUME | JOBCTL_STOP_SIGMASK
 
 # thread_info.flags: work before the return to ring 3.
 TIF_NOTIFY_RESUME: Final = 1 << 1
@@ -150,6 +170,7 @@ class restart_block(Struct):
     """What a system call must remember while it sleeps.  See errors.Sleep."""
 
     fn = U64("the call that owns the block, as its number + 1; 0: nobody sleeps")
+    restart = U64("the same, for restart_syscall(2)")
     expires = U64("deadline of the sleep, monotonic ns; all ones: none")
     rmtp = VoidPtr("user address for the time that is left")
     clockid = I32("the clock of the deadline")
@@ -191,6 +212,13 @@ class hrtimer(Struct):
     function = U32("HRTIMER_FN_*: what to do when it expires")
     is_queued = U32("1: it is in the tree")
     data = VoidPtr("what the function works on")
+
+
+class completion(Struct):
+    """Something that is done once, and who waits for it."""
+
+    done = U32("1: it is done")
+    wait = Embed(wait_queue_head, "who waits")
 
 
 class k_sigaction(Struct):
@@ -238,7 +266,11 @@ class signal_struct(Struct):
     flags = U32("SIGNAL_*")
     is_child_subreaper = U32("PR_SET_CHILD_SUBREAPER")
     has_child_subreaper = U32("an ancestor is one")
+    pids = Array(U64, 4, "struct pid of the group, by PIDTYPE_*; PIDTYPE_PID is unused")
     leader = U32("session leader")
+    notify_count = I32("execve(2): threads that must end first")
+    group_exec_task = Ptr(lambda: task_struct, "the thread in execve(2), which ends the others")
+    curr_target = Ptr(lambda: task_struct, "the thread that got the last signal to the group")
     utime = U64("user time of threads that have exited, ns")
     stime = U64("system time of the same")
     cutime = U64("user time of children waited for, ns")
@@ -307,7 +339,8 @@ class task_struct(Struct):
     thread_pid = Ptr(lambda: pid, "its struct pid")
     pid_links = EmbedArray(hlist_node, 4, "its place in pid.tasks, by PIDTYPE_*")
     thread_node = Embed(list_head, "its place in signal.thread_head")
-    vfork_done = VoidPtr("completion that a vfork parent sleeps on")
+    vfork_done = Ptr(lambda: completion, "what a vfork parent sleeps on")
+    vfork = Embed(completion, "vfork_done of the child that this task waits for")
     set_child_tid = VoidPtr("user address: CLONE_CHILD_SETTID")
     clear_child_tid = VoidPtr("user address: CLONE_CHILD_CLEARTID, set_tid_address(2)")
     utime = U64("time in ring 3, ns")
@@ -326,6 +359,7 @@ class task_struct(Struct):
     sgid = U32("saved group ID")
     fsuid = U32("user ID for file access")
     fsgid = U32("group ID for file access")
+    user = Ptr(lambda: user_struct, "what its real user ID is counted under")
     comm = Chars(TASK_COMM_LEN, "name of the executable, or as set by prctl(2)")
     fs = Ptr(lambda: fs_struct, "root, working directory, umask")
     files = Ptr(lambda: files_struct, "open files")
@@ -334,6 +368,7 @@ class task_struct(Struct):
     blocked = U64("signals that are blocked")
     real_blocked = U64("the same, while sigtimedwait(2) changes it")
     saved_sigmask = U64("to restore after sigsuspend(2)")
+    restore_sigmask = U32("1: saved_sigmask holds what is to be restored")
     pending = Embed(sigpending, "signals to this thread")
     sas_ss_sp = U64("alternate signal stack: base")
     sas_ss_size = U64("its size")
@@ -382,6 +417,8 @@ class sched_data(Struct):
     hrtimers = Embed(rb_root_cached, "active timers by expires")
     xtime_base = U64("wall-clock ns at clock 0")
     boot_seed = U64("seed of the random generator")
+    uidhash_table = Array(U64, UIDHASH_SZ, "chains of user_struct, by user ID: hlist_head each")
+    max_threads = I32("at most so many tasks")
     random_counter = U64("blocks of 64 bytes that the generator has given")
     init_pid_task = Ptr(lambda: task_struct, "pid 1")
     kthreadd_task = Ptr(lambda: task_struct, "pid 2")
@@ -402,6 +439,7 @@ class pcpu_hot(Struct):
     init_cr3 = U64("page table that start_kernel built")
     prev_dead = Ptr(lambda: task_struct, "a dead task that was switched from; its stack is free")
     preempt_count = U32("not 0: no preemption")
+    prev_mm = Ptr(lambda: mm_struct, "an address space that was given up while it was loaded")
 
 
 WORK_SCHEDULE: Final = 1  # the task sleeps: switch, then make the host call again

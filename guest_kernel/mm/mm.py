@@ -31,6 +31,7 @@ from guest_kernel.layout.mm_types import (
     mm_struct,
     vm_data,
 )
+from guest_kernel.layout.sched import pcpu_hot
 from guest_kernel.mm.filemap import fput, get_file
 from guest_kernel.mm.memory import copy_page_tables, free_user_page_tables, update_hiwater_rss
 from guest_kernel.mm.page_alloc import get_zeroed_page
@@ -147,6 +148,15 @@ def mmdrop(mm: mm_struct) -> None:
     if count == 1:
         pgd_free(mm.k, mm.pgd & PHYSICAL_MASK)
         kfree(mm)
+
+
+def drop_prev_mm(k: Kernel) -> None:
+    """Free the table that execve has left while it was loaded: another one is by now."""
+    pcpu = k.data(pcpu_hot)
+    mm = pcpu.prev_mm
+    if mm is not None:
+        pcpu.prev_mm = None
+        mmdrop(mm)
 
 
 def exit_mmap(mm: mm_struct) -> None:

@@ -328,7 +328,7 @@ def _discard_slab(k: Kernel, cache: int, p: int) -> None:
 
 def kzalloc(k: Kernel, cls: type[S]) -> S:
     """Return a new ``cls``, filled with zeros, from the cache named after it."""
-    pa = kmem_cache_alloc(k, k.slab_memo.get(cls) or _struct_cache(k, cls))
+    pa = kmem_cache_alloc(k, k.slab_memo.get(cls) or struct_cache(k, cls))
     size = cls.size
     k.u8[pa : pa + size] = bytes(size)
     return cls(k, pa)
@@ -340,7 +340,11 @@ def kfree(ref: Struct | None) -> None:
         kmem_cache_free(ref.k, ref.pa)
 
 
-def _struct_cache(k: Kernel, cls: type[Struct]) -> int:
+def struct_cache(k: Kernel, cls: type[Struct]) -> int:
+    """Return the cache of a structure, for :func:`kmem_cache_alloc`."""
+    memo = k.slab_memo.get(cls)
+    if memo is not None:
+        return memo
     cache = find_slab_cache(k, cls.__name__)
     if cache is None:
         cache = kmem_cache(k, kmem_cache_create(k, cls.__name__, cls.size, cls.align))

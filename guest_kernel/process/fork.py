@@ -1,27 +1,31 @@
-"""Birth of a task.
+"""Birth of a task: fork, vfork, clone, clone3, and kernel threads.
 
-Only kernel threads are born so far, one of which becomes the program: fork(2) and clone(2) will be
-the same steps with what they share or copy.
+``kernel_clone`` makes the child with ``copy_process`` and starts it with ``wake_up_new_task``.
+Each step of ``copy_process`` is a function of its own that takes one thing, shared or copied as the
+flags say, and what it has taken is given back in reverse if a later step fails.  Nobody can find
+the child before the last step, and it runs last of all.
 
-See: Linux kernel/fork.c copy_process(), arch/x86/kernel/process.c copy_thread().
+See: Linux kernel/fork.c, arch/x86/kernel/process.c copy_thread(); fork(2), clone(2).
 """
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from typing import Final
+from contextlib import ExitStack, suppress
+from typing import Final, NamedTuple
 
-from guest_kernel.errors import Errno, SyscallError
+from guest_kernel.errors import BUG_ON, Errno, SyscallError
+from guest_kernel.fs.file import dup_fd, files_of, get_files_struct, put_files_struct
+from guest_kernel.fs.fs_struct import copy_fs_struct, get_fs_struct, put_fs_struct
 from guest_kernel.kernel import Kernel
 from guest_kernel.layout.declare import PAGE_OFFSET, PHYSICAL_MASK
-from guest_kernel.layout.mm_types import vm_data
+from guest_kernel.layout.mm_types import TASK_SIZE_MAX, vm_data
 from guest_kernel.layout.ptrace import pt_regs
 from guest_kernel.layout.sched import (
-    DEFAULT_PRIO,
-    NICE_0_LOAD,
     PF_FORKNOEXEC,
     PF_IDLE,
     PF_KTHREAD,
+    PF_SIGNALED,
+    PF_SUPERPRIV,
     RLIM_INFINITY,
     RLIM_NLIMITS,
     RLIMIT_CORE,
@@ -33,17 +37,22 @@ from guest_kernel.layout.sched import (
     RLIMIT_RTPRIO,
     RLIMIT_SIGPENDING,
     RLIMIT_STACK,
+    SIGNAL_UNKILLABLE,
     STACK_END_MAGIC,
-    TASK_NEW,
     THREAD_SIZE,
+    TIF_NEED_RESCHED,
+    TIF_SIGPENDING,
+    pid,
     sched_data,
     sighand_struct,
     signal_struct,
     task_struct,
 )
 from guest_kernel.lib.list import INIT_LIST_HEAD, list_add_tail
+from guest_kernel.mm.mm import dup_mmap, mmget, mmput
 from guest_kernel.mm.page_alloc import OutOfFrames, alloc_pages, free_pages
-from guest_kernel.mm.slab import kfree, kzalloc
+from guest_kernel.mm.slab import kfree, kmem_cache_alloc, kzalloc, struct_cache
+from guest_kernel.mm.uaccess import copy_from_user, put_user_u32
 from guest_kernel.process.pid import (
     PIDTYPE_PGID,
     PIDTYPE_PID,
@@ -51,16 +60,90 @@ from guest_kernel.process.pid import (
     PIDTYPE_TGID,
     alloc_pid,
     attach_pid,
-    put_pid,
+    free_pid,
+    init_task_pid,
+    pid_nr,
+    task_pid_type,
 )
-from guest_kernel.sched.core import wake_up_new_task
-from guest_kernel.sched.wait import init_waitqueue_head
-from guest_kernel.signal.numbers import SIGCHLD
+from guest_kernel.process.user import alloc_uid, get_process_slot, put_process_slot
+from guest_kernel.sched.core import sched_fork, wake_up_new_task
+from guest_kernel.sched.wait import (
+    fatal_signal_pending,
+    init_waitqueue_head,
+    signal_pending,
+    wait_for_completion_killable,
+)
+from guest_kernel.signal.numbers import (
+    _NSIG,
+    SIG_DFL,
+    SIG_IGN,
+    SIGCHLD,
+)
+from guest_kernel.signal.signal import recalc_sigpending
+from guest_kernel.syscalls import SYSCALL_DEFINE, ULong, UserPtr
 from guest_kernel.time.timekeeping import ktime_get
+
+# ---- clone flags, clone(2)
+CSIGNAL: Final = 0xFF  # the signal to the parent, in clone's flags
+CLONE_VM: Final = 0x0000_0100
+CLONE_FS: Final = 0x0000_0200
+CLONE_FILES: Final = 0x0000_0400
+CLONE_SIGHAND: Final = 0x0000_0800
+CLONE_PIDFD: Final = 0x0000_1000
+CLONE_PTRACE: Final = 0x0000_2000
+CLONE_VFORK: Final = 0x0000_4000
+CLONE_PARENT: Final = 0x0000_8000
+CLONE_THREAD: Final = 0x0001_0000
+CLONE_NEWNS: Final = 0x0002_0000
+CLONE_SYSVSEM: Final = 0x0004_0000
+CLONE_SETTLS: Final = 0x0008_0000
+CLONE_PARENT_SETTID: Final = 0x0010_0000
+CLONE_CHILD_CLEARTID: Final = 0x0020_0000
+CLONE_DETACHED: Final = 0x0040_0000
+CLONE_UNTRACED: Final = 0x0080_0000
+CLONE_CHILD_SETTID: Final = 0x0100_0000
+CLONE_NEWCGROUP: Final = 0x0200_0000
+CLONE_NEWUTS: Final = 0x0400_0000
+CLONE_NEWIPC: Final = 0x0800_0000
+CLONE_NEWUSER: Final = 0x1000_0000
+CLONE_NEWPID: Final = 0x2000_0000
+CLONE_NEWNET: Final = 0x4000_0000
+CLONE_IO: Final = 0x8000_0000
+CLONE_CLEAR_SIGHAND: Final = 0x1_0000_0000  # clone3 only
+CLONE_INTO_CGROUP: Final = 0x2_0000_0000
+CLONE_NEWTIME: Final = 0x0000_0080
+
+# There is one of each namespace, and no process file descriptors.
+_NOT_HERE: Final = (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER
+                    | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWTIME | CLONE_PIDFD
+                    | CLONE_INTO_CGROUP)
+
+CLONE_ARGS_SIZE_VER0: Final = 64
+CLONE_ARGS_SIZE: Final = 88  # with set_tid and cgroup
 
 THREAD_SIZE_ORDER: Final = (THREAD_SIZE >> 12).bit_length() - 1
 _SWITCH_FRAME: Final = 7  # words that __switch_to_asm pops: six registers and the return address
 _RBX: Final = 4  # which of them is RBX
+
+_STACK: Final = task_struct.offsetof("stack") >> 3
+_FROM_TOP: Final = THREAD_SIZE - pt_regs.size
+_FRAME_SIZE: Final = pt_regs.size + 8 * _SWITCH_FRAME
+_SP: Final = pt_regs.offsetof("sp")
+_AX: Final = pt_regs.offsetof("ax")
+_RLIM: Final = signal_struct.offsetof("rlim")
+_RLIM_SIZE: Final = RLIM_NLIMITS * 16
+_ACTION: Final = sighand_struct.offsetof("action")
+# What a child does not inherit: its own list heads, counters, and what belongs to a sleep.
+_LIST_HEADS: Final = tuple(task_struct.offsetof(name) for name in (
+    "children", "sibling", "tasks", "thread_node", "wait_entries", "se.group_node", "rt.run_list",
+    "pending.list"))
+_CLEARED: Final = tuple(
+    (task_struct.offsetof(name), getattr(task_struct.fields[name], "size", 8)) for name in (
+        "pid_links", "restart_block", "sleep_timer", "vfork", "thread_pid", "sched_info"))
+_CLEARED_WORDS: Final = tuple(task_struct.offsetof(name) for name in (
+    "utime", "stime", "nvcsw", "nivcsw", "min_flt", "maj_flt", "pending.signal", "vfork_done",
+    "set_child_tid", "clear_child_tid", "robust_list", "jobctl", "mm", "active_mm", "saved_sigmask",
+    "real_blocked"))
 
 # RLIMIT_*: soft and hard limit of init where they are not unlimited.  See Linux INIT_RLIMITS.
 INIT_RLIMITS: Final = {
@@ -70,128 +153,381 @@ INIT_RLIMITS: Final = {
 }
 
 
+class kernel_clone_args(NamedTuple):
+    """What a new task is to be like.  See Linux struct kernel_clone_args.
+
+    Attributes:
+        flags: CLONE_*.
+        exit_signal: sent to the parent when it ends, or 0.
+        stack: its user stack pointer; 0: as the parent's.
+        child_tid, parent_tid: user addresses, for CLONE_CHILD_SETTID and the like.
+        tls: its FS base, with CLONE_SETTLS.
+        fn, data: a kernel thread's function, see process/kthread.py, and its argument; 0: a user
+            task.
+        comm: a kernel thread's name.
+    """
+
+    flags: int
+    exit_signal: int = 0
+    stack: int = 0
+    child_tid: int = 0
+    parent_tid: int = 0
+    tls: int = 0
+    fn: int = 0
+    data: int = 0
+    comm: bytes = b""
+
+
 def init_idle(k: Kernel) -> task_struct:
     """Fill ``init_task``: pid 0, swapper, which is running already."""
-    task = k.data(sched_data).init_task
-    _init_links(task)
+    data = k.data(sched_data)
+    task = data.init_task
     task.stack = k.symbols["init_stack"]
+    for offset in _LIST_HEADS:
+        _init_list_at(task, offset)
     _set_task_stack_end_magic(task)
     task.usage = 2
     task.flags = PF_KTHREAD | PF_IDLE
-    _init_priority(task)
     task.comm = b"swapper"
+    task.cpus_mask = 1
+    task.timer_slack_ns = 50_000
+    task.dumpable = 1
     task.active_mm = k.data(vm_data).init_mm
     task.real_parent = task.parent = task.group_leader = task
     task.signal, task.sighand = _new_signal(k), _new_sighand(k)
+    list_add_tail(task.thread_node, task.signal.thread_head)
     task.on_cpu = 1
     for index, limit in enumerate(task.signal.rlim):
         soft, hard = INIT_RLIMITS.get(index, (RLIM_INFINITY, RLIM_INFINITY))
         limit.rlim_cur, limit.rlim_max = soft, hard
-    # As many processes as half of what a quarter of RAM has room for: Linux set_max_threads().
-    threads = k.ram.size // (8 * THREAD_SIZE)
+    # A quarter of RAM may be kernel stacks; a user may have half of it: Linux set_max_threads().
+    data.max_threads = k.ram.size // (8 * THREAD_SIZE)
     for index in (RLIMIT_NPROC, RLIMIT_SIGPENDING):
         limit = task.signal.rlim[index]
-        limit.rlim_cur = limit.rlim_max = threads // 2
+        limit.rlim_cur = limit.rlim_max = data.max_threads // 2
+    root_user = alloc_uid(k, 0)
+    get_process_slot(task, root_user)
     return task
 
 
-def kernel_thread(k: Kernel, function: int, data: int, comm: bytes,
-                  parent: task_struct) -> task_struct:
-    """Make a kernel thread and start it.
+def kernel_thread(k: Kernel, function: int, data: int, comm: bytes, flags: int = 0) -> task_struct:
+    """Make a kernel thread, a child of the current task, and start it.
 
     Args:
         function: its number, see process/kthread.py.
         data: its argument.
+        flags: CLONE_FS, CLONE_FILES.
 
     Raises:
-        SyscallError: EAGAIN, no number is free; ENOMEM.
+        SyscallError: EAGAIN, ENOMEM.
     """
-    task = _copy_process(k, parent)
-    task.comm = comm
-    task.kthread_fn, task.kthread_data = function, data
-    k.data(sched_data).total_forks += 1
+    args = kernel_clone_args(flags | CLONE_VM | CLONE_UNTRACED, SIGCHLD, fn=function, data=data,
+                             comm=comm)
+    task = copy_process(k.current(), args)
     wake_up_new_task(task)
     return task
 
 
-def _copy_process(k: Kernel, parent: task_struct) -> task_struct:
-    """Make a task, invisible until its last step; on failure nothing is left of it."""
+def kernel_clone(current: task_struct, args: kernel_clone_args) -> int:
+    """Make a task and start it.
+
+    Returns:
+        Its number.
+
+    Raises:
+        SyscallError: as clone(2).
+        Sleep: with CLONE_VFORK, until the child has given the address space back.
+    """
+    if args.flags & CLONE_VFORK and current.restart_block.fn:
+        return _wait_for_vfork_done(current)
+    task = copy_process(current, args)
+    nr = task.pid
+    if args.flags & CLONE_PARENT_SETTID:
+        with suppress(SyscallError):  # as Linux: the child is there all the same
+            put_user_u32(current.k, args.parent_tid, nr)
+    if args.flags & CLONE_VFORK:
+        current.vfork.done = 0
+        init_waitqueue_head(current.vfork.wait)
+        task.vfork_done = current.vfork
+    wake_up_new_task(task)
+    if args.flags & CLONE_VFORK:
+        current.restart_block.arg[0] = task.va
+        task.usage += 1
+        return _wait_for_vfork_done(current)
+    return nr
+
+
+def _wait_for_vfork_done(current: task_struct) -> int:
+    child = task_struct.at(current.k, current.restart_block.arg[0])
+    try:
+        wait_for_completion_killable(current, current.vfork)
+    except SyscallError:
+        # The parent is being killed: the child must not tell it any more.
+        child.vfork_done = None
+    nr = child.pid
+    put_task_struct(child)
+    return nr
+
+
+def copy_process(current: task_struct, args: kernel_clone_args) -> task_struct:
+    """Make a task that is ready to be started; on failure nothing is left of it.
+
+    Raises:
+        SyscallError: EINVAL: the flags contradict each other.  EAGAIN: a limit is reached, or no
+            number is free.  ENOMEM.
+    """
+    k: Kernel = current.k
+    flags = args.flags
+    _check_flags(current, flags)
+    if signal_pending(current):
+        recalc_sigpending(current)
+        if signal_pending(current):
+            raise SyscallError(Errno.ERESTARTNOINTR)
     with ExitStack() as undo:
         try:
-            task = _dup_task_struct(k, undo)
-            task.flags = PF_KTHREAD | PF_FORKNOEXEC
-            _sched_fork(task)
-            task.sighand = _new_sighand(k)
-            undo.callback(kfree, task.sighand)
-            task.signal = _new_signal(k)
-            undo.callback(kfree, task.signal)
-            _copy_rlimits(task, parent)
-            task.active_mm = k.data(vm_data).init_mm
-            _copy_thread(task)
+            task = dup_task_struct(current, undo)
+            copy_creds(task, current, undo)
+            if k.data(sched_data).nr_threads >= k.data(sched_data).max_threads:
+                raise SyscallError(Errno.EAGAIN)
+            _clear_inherited(task, current)
+            sched_fork(task)
+            copy_files(task, current, flags, undo)
+            copy_fs(task, current, flags, undo)
+            copy_sighand(task, current, flags, undo)
+            copy_signal(task, current, flags, undo)
+            copy_mm(task, current, args, undo)
+            copy_thread(task, current, args)
             number = alloc_pid(k)
-            undo.callback(put_pid, number)
+            undo.callback(free_pid, number)
         except OutOfFrames as error:
             raise SyscallError(Errno.ENOMEM) from error
+        if fatal_signal_pending(current):
+            raise SyscallError(Errno.ERESTARTNOINTR)
         undo.pop_all()
-    task.pid = task.tgid = number.nr
-    task.thread_pid = number
-    task.exit_signal = SIGCHLD
-    task.group_leader = task
-    task.start_time = task.start_boottime = ktime_get(k)
-    task.real_parent = task.parent = parent
-    _make_visible(task)
+    _set_identity(task, current, args, number)
+    _make_visible(task, current, number, flags)
     return task
 
 
-def _make_visible(task: task_struct) -> None:
-    k: Kernel = task.k
-    data = k.data(sched_data)
-    number = task.thread_pid
-    assert number is not None
-    for kind in (PIDTYPE_PID, PIDTYPE_TGID, PIDTYPE_PGID, PIDTYPE_SID):
-        attach_pid(task, kind, number)
-    assert task.signal is not None
-    assert task.real_parent is not None
-    list_add_tail(task.thread_node, task.signal.thread_head)
-    list_add_tail(task.sibling, task.real_parent.children)
-    list_add_tail(task.tasks, data.init_task.tasks)
-    data.nr_threads += 1
+# ---- the steps of copy_process(), in order
 
 
-def _dup_task_struct(k: Kernel, undo: ExitStack) -> task_struct:
-    """Allocate a task and its kernel stack."""
-    task = kzalloc(k, task_struct)
+def _check_flags(current: task_struct, flags: int) -> None:
+    signal = current.signal
+    assert signal is not None
+    if (flags & (CLONE_NEWNS | CLONE_FS) == CLONE_NEWNS | CLONE_FS
+            or flags & (CLONE_NEWUSER | CLONE_FS) == CLONE_NEWUSER | CLONE_FS
+            or (flags & CLONE_THREAD and not flags & CLONE_SIGHAND)
+            or (flags & CLONE_SIGHAND and not flags & CLONE_VM)
+            # A child of init's parent would have nobody to reap it.
+            or (flags & CLONE_PARENT and signal.flags & SIGNAL_UNKILLABLE)
+            or (flags & CLONE_THREAD and flags & (CLONE_NEWUSER | CLONE_NEWPID))
+            or flags & _NOT_HERE):
+        raise SyscallError(Errno.EINVAL)
+
+
+def dup_task_struct(current: task_struct, undo: ExitStack) -> task_struct:
+    """Copy the parent's task_struct, and allocate a kernel stack."""
+    k: Kernel = current.k
+    task = task_struct(k, kmem_cache_alloc(k, struct_cache(k, task_struct)))
     undo.callback(kfree, task)
     stack = alloc_pages(k, THREAD_SIZE_ORDER)
     undo.callback(free_pages, k, stack, THREAD_SIZE_ORDER)
+    size = task_struct.size
+    k.u8[task.pa : task.pa + size] = k.u8[current.pa : current.pa + size]
     task.stack = stack + PAGE_OFFSET
     _set_task_stack_end_magic(task)
     task.usage = 2  # one for the parent, which waits; one for finish_task_switch()
-    _init_links(task)
-    task.cpus_mask = 1
-    task.timer_slack_ns = 50_000
-    task.dumpable = 1
     return task
 
 
-def _init_links(task: task_struct) -> None:
-    for head in (task.children, task.sibling, task.tasks, task.thread_node, task.wait_entries,
-                 task.se.group_node, task.rt.run_list, task.pending.list):
-        INIT_LIST_HEAD(head)
+def copy_creds(task: task_struct, current: task_struct, undo: ExitStack) -> None:
+    """Count the task for its user.
+
+    Raises:
+        SyscallError: EAGAIN: RLIMIT_NPROC is reached, and the user is not root.
+    """
+    user, signal = current.user, current.signal
+    assert user is not None
+    assert signal is not None
+    if (user.processes >= signal.rlim[RLIMIT_NPROC].rlim_cur and user.uid != 0
+            and current.euid != 0):
+        raise SyscallError(Errno.EAGAIN)
+    get_process_slot(task, user)
+    undo.callback(put_process_slot, task)
+
+
+def _clear_inherited(task: task_struct, current: task_struct) -> None:
+    """Take from the copy what is the parent's alone."""
+    k: Kernel = task.k
+    u8, u64, pa = k.u8, k.u64, task.pa
+    for offset in _LIST_HEADS:
+        _init_list_at(task, offset)
+    for offset, size in _CLEARED:
+        u8[pa + offset : pa + offset + size] = bytes(size)
+    for offset in _CLEARED_WORDS:
+        u64[(pa + offset) >> 3] = 0
+    task.flags = current.flags & ~(PF_SUPERPRIV | PF_IDLE | PF_SIGNALED) | PF_FORKNOEXEC
+    task.thread_info.flags &= ~(TIF_SIGPENDING | TIF_NEED_RESCHED)
+    task.exit_state = task.exit_code = task.pdeath_signal = 0
+    task.on_cpu = task.on_rq = task.ptrace = 0
+    task.in_execve = task.restore_sigmask = 0
+
+
+def copy_files(task: task_struct, current: task_struct, flags: int, undo: ExitStack) -> None:
+    """Share the table of open files, or copy it: the files themselves are shared."""
+    if current.files is None:
+        return
+    files = files_of(current)
+    task.files = get_files_struct(files) if flags & CLONE_FILES else dup_fd(files)
+    undo.callback(put_files_struct, task.files)
+
+
+def copy_fs(task: task_struct, current: task_struct, flags: int, undo: ExitStack) -> None:
+    """Share root, working directory and umask, or copy them."""
+    if current.fs is None:
+        return
+    fs = current.fs
+    task.fs = get_fs_struct(fs) if flags & CLONE_FS else copy_fs_struct(fs)
+    undo.callback(put_fs_struct, task.fs)
+
+
+def copy_sighand(task: task_struct, current: task_struct, flags: int, undo: ExitStack) -> None:
+    """Share what is to be done about signals, or copy it."""
+    k: Kernel = task.k
+    old = current.sighand
+    assert old is not None
+    if flags & CLONE_SIGHAND:
+        old.count += 1
+        task.sighand = old
+    else:
+        hand = kzalloc(k, sighand_struct)
+        hand.count = 1
+        start, end = _ACTION, sighand_struct.size
+        k.u8[hand.pa + start : hand.pa + end] = k.u8[old.pa + start : old.pa + end]
+        task.sighand = hand
+        if flags & CLONE_CLEAR_SIGHAND:
+            flush_signal_handlers(hand)
+    undo.callback(put_sighand, task.sighand)
+
+
+def copy_signal(task: task_struct, current: task_struct, flags: int, undo: ExitStack) -> None:
+    """Make what the threads of a process share, unless the child is one more of them."""
+    if flags & CLONE_THREAD:
+        return
+    k: Kernel = task.k
+    old = current.signal
+    assert old is not None
+    signal = _new_signal(k)
+    source, target = old.pa + _RLIM, signal.pa + _RLIM
+    k.u8[target : target + _RLIM_SIZE] = k.u8[source : source + _RLIM_SIZE]
+    signal.has_child_subreaper = old.has_child_subreaper | old.is_child_subreaper
+    task.signal = signal
+    undo.callback(kfree, signal)
+
+
+def copy_mm(task: task_struct, current: task_struct, args: kernel_clone_args,
+            undo: ExitStack) -> None:
+    """Share the address space, or copy it: pages are copied when one of the two writes there."""
+    oldmm = current.mm
+    if oldmm is None:  # a kernel thread's child is one, too
+        task.active_mm = task.k.data(vm_data).init_mm
+        return
+    mm = mmget(oldmm) if args.flags & CLONE_VM else dup_mmap(oldmm)
+    task.mm = task.active_mm = mm
+    undo.callback(mmput, mm)
+    if args.flags & CLONE_VM:
+        task.rseq = task.rseq_len = task.rseq_sig = 0  # each thread registers its own
+    # A child that shares memory but not the parent's stack must not use its alternate stack.
+    if args.flags & (CLONE_VM | CLONE_VFORK) == CLONE_VM:
+        task.sas_ss_sp = task.sas_ss_size = 0
+        task.sas_ss_flags = 2  # SS_DISABLE
+
+
+def copy_thread(task: task_struct, current: task_struct, args: kernel_clone_args) -> None:
+    """Lay out the new kernel stack: pt_regs, and below it what __switch_to_asm pops."""
+    k: Kernel = task.k
+    u8, u64 = k.u8, k.u64
+    regs = (u64[(task.pa >> 3) + _STACK] & PHYSICAL_MASK) + _FROM_TOP
+    frame = regs - 8 * _SWITCH_FRAME
+    words = frame >> 3
+    u8[frame:regs] = bytes(8 * _SWITCH_FRAME)
+    u64[words + _SWITCH_FRAME - 1] = k.symbols["ret_from_fork"]
+    task.thread.sp = frame + PAGE_OFFSET
+    if args.fn:
+        u8[regs : regs + pt_regs.size] = bytes(pt_regs.size)
+        u64[words + _RBX] = 1  # ret_from_fork: a kernel thread
+        task.flags |= PF_KTHREAD
+        task.kthread_fn, task.kthread_data = args.fn, args.data
+        task.comm = args.comm
+        return
+    source = (u64[(current.pa >> 3) + _STACK] & PHYSICAL_MASK) + _FROM_TOP
+    u8[regs : regs + pt_regs.size] = u8[source : source + pt_regs.size]
+    u64[(regs + _AX) >> 3] = 0
+    if args.stack:
+        u64[(regs + _SP) >> 3] = args.stack
+    if args.flags & CLONE_SETTLS:
+        if args.tls >= TASK_SIZE_MAX:
+            raise SyscallError(Errno.EPERM)
+        task.thread.fsbase = args.tls
+
+
+def _set_identity(task: task_struct, current: task_struct, args: kernel_clone_args,
+                  number: pid) -> None:
+    flags = args.flags
+    task.pid = pid_nr(number)
+    task.set_child_tid = args.child_tid if flags & CLONE_CHILD_SETTID else 0
+    task.clear_child_tid = args.child_tid if flags & CLONE_CHILD_CLEARTID else 0
+    if flags & CLONE_THREAD:
+        task.group_leader, task.tgid = current.group_leader, current.tgid
+    else:
+        task.group_leader, task.tgid = task, task.pid
+    if flags & (CLONE_PARENT | CLONE_THREAD):
+        task.real_parent = task.parent = current.real_parent
+        leader = current.group_leader
+        assert leader is not None
+        task.exit_signal = -1 if flags & CLONE_THREAD else leader.exit_signal
+    else:
+        task.real_parent = task.parent = current
+        task.exit_signal = args.exit_signal
+    task.start_time = task.start_boottime = ktime_get(task.k)
+
+
+def _make_visible(task: task_struct, current: task_struct, number: pid, flags: int) -> None:
+    k: Kernel = task.k
+    data = k.data(sched_data)
+    signal = task.signal
+    assert signal is not None
+    init_task_pid(task, PIDTYPE_PID, number)
+    if flags & CLONE_THREAD:
+        signal.nr_threads += 1
+        signal.live += 1
+        signal.sigcnt += 1
+    else:
+        assert task.real_parent is not None
+        init_task_pid(task, PIDTYPE_TGID, number)
+        # The first tasks of all found a group and a session of their own.
+        first = current.pid == 0
+        for kind in (PIDTYPE_PGID, PIDTYPE_SID):
+            shared = None if first else task_pid_type(current, kind)
+            init_task_pid(task, kind, shared or number)
+        list_add_tail(task.sibling, task.real_parent.children)
+        list_add_tail(task.tasks, data.init_task.tasks)
+        for kind in (PIDTYPE_TGID, PIDTYPE_PGID, PIDTYPE_SID):
+            attach_pid(task, kind)
+    list_add_tail(task.thread_node, signal.thread_head)
+    attach_pid(task, PIDTYPE_PID)
+    data.nr_threads += 1
+    data.total_forks += 1
+
+
+def _init_list_at(task: task_struct, offset: int) -> None:
+    place = (task.pa + offset) >> 3
+    task.k.u64[place] = task.k.u64[place + 1] = task.va + offset
 
 
 def _set_task_stack_end_magic(task: task_struct) -> None:
     task.k.u32[(task.stack & PHYSICAL_MASK) >> 2] = STACK_END_MAGIC
-
-
-def _init_priority(task: task_struct) -> None:
-    task.prio = task.static_prio = task.normal_prio = DEFAULT_PRIO
-    task.se.load_weight = NICE_0_LOAD
-
-
-def _sched_fork(task: task_struct) -> None:
-    setattr(task, "__state", TASK_NEW)  # the first state; no transition leads to it
-    _init_priority(task)
 
 
 def _new_sighand(k: Kernel) -> sighand_struct:
@@ -210,35 +546,46 @@ def _new_signal(k: Kernel) -> signal_struct:
     return signal
 
 
-def _copy_rlimits(task: task_struct, parent: task_struct) -> None:
-    assert task.signal is not None
-    assert parent.signal is not None
-    offset, size = signal_struct.offsetof("rlim"), RLIM_NLIMITS * 16
-    source, target = parent.signal.pa + offset, task.signal.pa + offset
-    task.k.u8[target : target + size] = task.k.u8[source : source + size]
+# ---- the references that a task holds
 
 
-def _copy_thread(task: task_struct) -> None:
-    """Lay out the new kernel stack: pt_regs, and below it what __switch_to_asm pops."""
-    k: Kernel = task.k
-    top = (task.stack & PHYSICAL_MASK) + THREAD_SIZE
-    frame = top - pt_regs.size - 8 * _SWITCH_FRAME
-    k.u8[frame:top] = bytes(top - frame)
-    words = frame >> 3
-    k.u64[words + _RBX] = 1  # ret_from_fork: a kernel thread
-    k.u64[words + _SWITCH_FRAME - 1] = k.symbols["ret_from_fork"]
-    task.thread.sp = frame + PAGE_OFFSET
+def flush_signal_handlers(hand: sighand_struct, *, force_default: bool = False) -> None:
+    """Set all actions to the default, but, unless ``force_default``, leave ignored ones."""
+    k: Kernel = hand.k
+    size = sighand_struct.fields["action"].size // _NSIG
+    for sig in range(_NSIG):
+        place = hand.pa + _ACTION + sig * size
+        ignored = k.u64[place >> 3] == SIG_IGN and not force_default
+        k.u8[place : place + size] = bytes(size)
+        k.u64[place >> 3] = SIG_IGN if ignored else SIG_DFL
+
+
+def put_sighand(hand: sighand_struct) -> None:
+    """Drop a reference; the last one frees it."""
+    hand.count -= 1
+    if not hand.count:
+        kfree(hand)
+
+
+def put_signal_struct(signal: signal_struct) -> None:
+    """Drop a reference; the last one frees it."""
+    signal.sigcnt -= 1
+    if not signal.sigcnt:
+        kfree(signal)
 
 
 def task_pt_regs(task: task_struct) -> pt_regs:
     """Return the registers of ring 3, at the top of the task's kernel stack."""
-    return pt_regs(task.k, (task.stack & PHYSICAL_MASK) + THREAD_SIZE - pt_regs.size)
+    return pt_regs(task.k, (task.stack & PHYSICAL_MASK) + _FROM_TOP)
 
 
 def put_task_struct(task: task_struct) -> None:
     """Drop a reference; the last one frees the structure."""
     task.usage -= 1
     if not task.usage:
+        BUG_ON(not task.exit_state, f"task {task.pid}: the last reference went while it lives")
+        if task.signal is not None:
+            put_signal_struct(task.signal)
         kfree(task)
 
 
@@ -246,3 +593,89 @@ def release_task_stack(task: task_struct) -> None:
     """Free the kernel stack of a task that will never run again."""
     free_pages(task.k, task.stack & PHYSICAL_MASK, THREAD_SIZE_ORDER)
     task.stack = 0
+
+
+def schedule_tail(current: task_struct) -> None:
+    """A new task begins: store its number where clone(2) was told to."""
+    if current.set_child_tid:
+        with suppress(SyscallError):  # as Linux: the child runs all the same
+            put_user_u32(current.k, current.set_child_tid, current.pid)
+
+
+# System calls
+
+
+@SYSCALL_DEFINE
+def sys_fork(current: task_struct) -> int:
+    """Make a child that is a copy of the caller.  See fork(2)."""
+    return kernel_clone(current, kernel_clone_args(0, SIGCHLD))
+
+
+@SYSCALL_DEFINE
+def sys_ft_fork(current: task_struct) -> int:
+    """Make a child that is a copy of the caller: fork under this project's own number.
+
+    See: docs/processes.md, "The project's own calls".
+    """
+    return kernel_clone(current, kernel_clone_args(0, SIGCHLD))
+
+
+@SYSCALL_DEFINE
+def sys_vfork(current: task_struct) -> int:
+    """Make a child that borrows the caller's memory until it execs or exits.  See vfork(2)."""
+    return kernel_clone(current, kernel_clone_args(CLONE_VFORK | CLONE_VM, SIGCHLD))
+
+
+@SYSCALL_DEFINE
+def sys_clone(current: task_struct, clone_flags: ULong, newsp: ULong, parent_tidptr: UserPtr,
+              child_tidptr: UserPtr, tls: ULong) -> int:
+    """Make a child that shares with the caller what the flags say.  See clone(2).
+
+    Limits: namespaces, process file descriptors (CLONE_PIDFD) and cgroups are not there: EINVAL.
+    CLONE_PTRACE and CLONE_UNTRACED have nothing to act on, and CLONE_IO nothing to share.
+    """
+    flags = clone_flags & 0xFFFF_FFFF
+    return kernel_clone(current, kernel_clone_args(
+        flags & ~CSIGNAL, flags & CSIGNAL, newsp, child_tidptr, parent_tidptr, tls))
+
+
+@SYSCALL_DEFINE
+def sys_clone3(current: task_struct, uargs: UserPtr, size: ULong) -> int:
+    """Make a child that shares with the caller what the arguments say.  See clone3(2).
+
+    Limits: as clone; a number cannot be chosen with ``set_tid``: EINVAL.
+    """
+    return kernel_clone(current, _copy_clone_args(current, uargs, size))
+
+
+def _copy_clone_args(current: task_struct, uargs: int, size: int) -> kernel_clone_args:
+    """Read and check a ``struct clone_args``.
+
+    Raises:
+        SyscallError: EFAULT.  E2BIG: it is longer than ours, and not zeros there.  EINVAL.
+    """
+    k: Kernel = current.k
+    if size > 4096:
+        raise SyscallError(Errno.E2BIG)
+    if size < CLONE_ARGS_SIZE_VER0:
+        raise SyscallError(Errno.EINVAL)
+    raw = copy_from_user(k, uargs, size)
+    if any(raw[CLONE_ARGS_SIZE:]):
+        raise SyscallError(Errno.E2BIG)
+    raw = raw[:CLONE_ARGS_SIZE].ljust(CLONE_ARGS_SIZE, b"\0")
+    words = [int.from_bytes(raw[i : i + 8], "little") for i in range(0, CLONE_ARGS_SIZE, 8)]
+    flags, _, child_tid, parent_tid, exit_signal, stack, stack_size, tls = words[:8]
+    set_tid, set_tid_size = words[8:10]
+    if set_tid or set_tid_size:
+        raise SyscallError(Errno.EINVAL)
+    if exit_signal & ~CSIGNAL or exit_signal > _NSIG:
+        raise SyscallError(Errno.EINVAL)
+    if (flags & ~(0xFFFF_FFFF | CLONE_CLEAR_SIGHAND | CLONE_INTO_CGROUP)
+            or flags & (CLONE_DETACHED | CSIGNAL & ~CLONE_NEWTIME)
+            or flags & (CLONE_SIGHAND | CLONE_CLEAR_SIGHAND)
+            == CLONE_SIGHAND | CLONE_CLEAR_SIGHAND
+            or (flags & (CLONE_THREAD | CLONE_PARENT) and exit_signal)):
+        raise SyscallError(Errno.EINVAL)
+    if bool(stack) != bool(stack_size) or stack + stack_size > TASK_SIZE_MAX:
+        raise SyscallError(Errno.EINVAL)
+    return kernel_clone_args(flags, exit_signal, stack + stack_size, child_tid, parent_tid, tls)

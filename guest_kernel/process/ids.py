@@ -1,47 +1,30 @@
 """Who a process is: its numbers, its relations, and the user and group that it runs as.
 
-A process group and a session are named by a process number.  A task does not point at it; it is on
-that number's list, ``pid.tasks[kind]``, and :func:`pid_nr_of` follows the list to its head.
+A process group and a session are named by a process number, ``signal->pids[kind]``.
 
-See: Linux kernel/sys.c, kernel/pid.c __task_pid_nr_ns(); credentials(7).
+See: Linux kernel/sys.c; credentials(7).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
-from guest_kernel.errors import BUG_ON, Errno, SyscallError
-from guest_kernel.layout.declare import PHYSICAL_MASK
-from guest_kernel.layout.list import hlist_head, hlist_node
-from guest_kernel.layout.sched import pid, task_struct
-from guest_kernel.process.pid import PIDTYPE_PGID, PIDTYPE_SID, find_pid, find_process_by_pid
+from guest_kernel.errors import Errno, SyscallError
+from guest_kernel.layout.sched import PF_FORKNOEXEC, task_struct
+from guest_kernel.process.pid import (
+    PIDTYPE_PGID,
+    PIDTYPE_SID,
+    change_pid,
+    find_pid,
+    find_process_by_pid,
+    find_task_by_vpid,
+    pid_nr,
+    pid_task,
+    task_pgrp,
+    task_pid,
+    task_pid_type,
+    task_session,
+)
+from guest_kernel.process.tasks import thread_group_leader
 from guest_kernel.syscalls import SYSCALL_DEFINE, Int, UserPtr
-
-if TYPE_CHECKING:
-    from guest_kernel.kernel import Kernel
-
-_TASKS: Final = pid.offsetof("tasks")
-_PID_LINKS: Final = task_struct.offsetof("pid_links")
-_PPREV: Final = hlist_node.offsetof("pprev")
-
-
-def pid_nr_of(task: task_struct, kind: int) -> int:
-    """Return the number that ``task`` has as ``kind``: PIDTYPE_PGID or PIDTYPE_SID.
-
-    Each node knows the pointer to it: the next field of another task's node, or at last the head in
-    a struct pid, which is one if the hash table has it under the number that it states.
-    """
-    k: Kernel = task.k
-    leader = task.group_leader
-    assert leader is not None
-    pointer = k.u64[(leader.pa + _PID_LINKS + kind * hlist_node.size + _PPREV) >> 3]
-    while True:
-        BUG_ON(not pointer, f"task {task.pid}: on no list of kind {kind}")
-        pa = pointer & PHYSICAL_MASK
-        number = pid(k, pa - _TASKS - kind * hlist_head.size)
-        if number == find_pid(k, number.nr):
-            return number.nr
-        pointer = k.u64[(pa + _PPREV) >> 3]
 
 
 def _number_of(current: task_struct, nr: int, kind: int) -> int:
@@ -50,7 +33,13 @@ def _number_of(current: task_struct, nr: int, kind: int) -> int:
     Raises:
         SyscallError: ESRCH: there is no such process.
     """
-    return pid_nr_of(find_process_by_pid(current, nr), kind)
+    number = task_pid_type(find_process_by_pid(current, nr), kind)
+    return 0 if number is None else pid_nr(number)
+
+
+def same_session(a: task_struct, b: task_struct) -> bool:
+    """Tell whether two tasks are in one session."""
+    return task_session(a) == task_session(b)
 
 
 def same_ids(current: task_struct, task: task_struct) -> bool:
@@ -109,7 +98,7 @@ def sys_getegid(current: task_struct) -> int:
 @SYSCALL_DEFINE
 def sys_getpgrp(current: task_struct) -> int:
     """Return the process group of the caller.  See getpgrp(2)."""
-    return pid_nr_of(current, PIDTYPE_PGID)
+    return _number_of(current, 0, PIDTYPE_PGID)
 
 
 @SYSCALL_DEFINE
@@ -122,6 +111,59 @@ def sys_getpgid(current: task_struct, pid: Int) -> int:
 def sys_getsid(current: task_struct, pid: Int) -> int:
     """Return the session of a process.  See getsid(2)."""
     return _number_of(current, pid, PIDTYPE_SID)
+
+
+@SYSCALL_DEFINE
+def sys_setpgid(current: task_struct, pid: Int, pgid: Int) -> int:
+    """Move a process to a process group.  See setpgid(2)."""
+    leader = current.group_leader
+    assert leader is not None
+    if pgid < 0:
+        raise SyscallError(Errno.EINVAL)
+    task = find_task_by_vpid(current.k, pid) if pid else leader
+    if task is None:
+        raise SyscallError(Errno.ESRCH)
+    if not thread_group_leader(task):
+        raise SyscallError(Errno.EINVAL)
+    parent = task.real_parent
+    assert parent is not None
+    if parent.signal == current.signal:
+        if task_session(task) != task_session(leader):
+            raise SyscallError(Errno.EPERM)
+        if not task.flags & PF_FORKNOEXEC:
+            raise SyscallError(Errno.EACCES)
+    elif task != leader:
+        raise SyscallError(Errno.ESRCH)
+    assert task.signal is not None
+    if task.signal.leader:
+        raise SyscallError(Errno.EPERM)
+    group = task_pid(task)
+    if pgid not in (0, task.pid):
+        group = find_pid(current.k, pgid)
+        member = pid_task(group, PIDTYPE_PGID)
+        if member is None or task_session(member) != task_session(leader):
+            raise SyscallError(Errno.EPERM)
+    assert group is not None
+    if task_pgrp(task) != group:
+        change_pid(task, PIDTYPE_PGID, group)
+    return 0
+
+
+@SYSCALL_DEFINE
+def sys_setsid(current: task_struct) -> int:
+    """Make a session, and in it a group, of the caller alone.  See setsid(2)."""
+    leader = current.group_leader
+    assert leader is not None
+    assert leader.signal is not None
+    session = task_pid(leader)
+    assert session is not None
+    if leader.signal.leader or pid_task(session, PIDTYPE_PGID) is not None:
+        raise SyscallError(Errno.EPERM)
+    leader.signal.leader = 1
+    for kind in (PIDTYPE_SID, PIDTYPE_PGID):
+        if task_pid_type(leader, kind) != session:
+            change_pid(leader, kind, session)
+    return pid_nr(session)
 
 
 @SYSCALL_DEFINE

@@ -5,13 +5,21 @@ See: Linux kernel/pid.c.  One namespace; the bitmap of numbers is the hash table
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from guest_kernel.errors import Errno, SyscallError
 from guest_kernel.kernel import Kernel
 from guest_kernel.layout.declare import PAGE_OFFSET, PHYSICAL_MASK
 from guest_kernel.layout.list import hlist_head, hlist_node
-from guest_kernel.layout.sched import PID_MAX_DEFAULT, RESERVED_PIDS, pid, sched_data, task_struct
+from guest_kernel.layout.sched import (
+    PID_MAX_DEFAULT,
+    RESERVED_PIDS,
+    pid,
+    sched_data,
+    signal_struct,
+    task_struct,
+)
 from guest_kernel.lib.list import hlist_add_head, hlist_del, hlist_for_each_entry
 from guest_kernel.mm.page_alloc import get_zeroed_page
 from guest_kernel.mm.slab import kfree, kzalloc
@@ -20,6 +28,10 @@ PIDTYPE_PID: Final = 0
 PIDTYPE_TGID: Final = 1
 PIDTYPE_PGID: Final = 2
 PIDTYPE_SID: Final = 3
+
+_THREAD_PID: Final = task_struct.offsetof("thread_pid")
+_SIGNAL: Final = task_struct.offsetof("signal")
+_PIDS: Final = signal_struct.offsetof("pids")
 
 PIDHASH_SIZE: Final = 512  # chains; one page
 
@@ -67,28 +79,131 @@ def alloc_pid(k: Kernel) -> pid:
     raise SyscallError(Errno.EAGAIN)
 
 
+def get_pid(number: pid) -> pid:
+    """Take a reference."""
+    number.count += 1
+    return number
+
+
 def put_pid(number: pid) -> None:
-    """Drop a reference; the last one frees the number."""
+    """Drop a reference; the last one frees the structure."""
     number.count -= 1
     if not number.count:
-        hlist_del(number.pid_chain)
         kfree(number)
+
+
+def free_pid(number: pid) -> None:
+    """Nobody has the number any more: it can be given out again."""
+    hlist_del(number.pid_chain)
+    put_pid(number)
+
+
+def pid_nr(number: pid) -> int:
+    """Return the number."""
+    nr: int = number.nr
+    return nr
+
+
+def _place(task: task_struct, kind: int) -> int:
+    """Return the index in ``u64`` of the pointer to the task's number as ``kind``.
+
+    A thread has a PIDTYPE_PID of its own; the other kinds are the group's.
+    """
+    if kind == PIDTYPE_PID:
+        return (task.pa + _THREAD_PID) >> 3
+    u64 = task.k.u64
+    signal: int = u64[(task.pa + _SIGNAL) >> 3] & PHYSICAL_MASK
+    return (signal + _PIDS >> 3) + kind
+
+
+def task_pid_type(task: task_struct, kind: int) -> pid | None:
+    """Return the number that ``task`` has as ``kind``."""
+    k: Kernel = task.k
+    va = k.u64[_place(task, kind)]
+    return pid(k, va & PHYSICAL_MASK) if va else None
+
+
+def task_pid(task: task_struct) -> pid | None:
+    """Return the thread's number."""
+    return task_pid_type(task, PIDTYPE_PID)
+
+
+def task_pgrp(task: task_struct) -> pid | None:
+    """Return the process group."""
+    return task_pid_type(task, PIDTYPE_PGID)
+
+
+def task_session(task: task_struct) -> pid | None:
+    """Return the session."""
+    return task_pid_type(task, PIDTYPE_SID)
 
 
 def _tasks(number: pid, kind: int) -> hlist_head:
     return hlist_head(number.k, number.pa + pid.offsetof("tasks") + kind * hlist_head.size)
 
 
-def attach_pid(task: task_struct, kind: int, number: pid) -> None:
-    """Make ``number`` the task's as ``kind``; takes a reference."""
-    number.count += 1
+def init_task_pid(task: task_struct, kind: int, number: pid) -> None:
+    """Note ``number`` as the task's; it is put on the number's list by :func:`attach_pid`."""
+    task.k.u64[_place(task, kind)] = number.va
+
+
+def attach_pid(task: task_struct, kind: int) -> None:
+    """Put ``task`` on the list of its number of ``kind``."""
+    number = task_pid_type(task, kind)
+    assert number is not None
     hlist_add_head(task.pid_links[kind], _tasks(number, kind))
 
 
-def detach_pid(task: task_struct, kind: int, number: pid) -> None:
-    """Undo :func:`attach_pid`."""
+def _change_pid(task: task_struct, kind: int, new: int) -> None:
+    k: Kernel = task.k
+    place = _place(task, kind)
+    old = pid(k, k.u64[place] & PHYSICAL_MASK)
     hlist_del(task.pid_links[kind])
-    put_pid(number)
+    k.u64[place] = new
+    if not any(old.tasks):
+        free_pid(old)
+
+
+def detach_pid(task: task_struct, kind: int) -> None:
+    """Take ``task`` off its number's list; with its last task the number is free."""
+    _change_pid(task, kind, 0)
+
+
+def change_pid(task: task_struct, kind: int, number: pid) -> None:
+    """Give ``task`` another number of ``kind``: setpgid(2), setsid(2)."""
+    _change_pid(task, kind, number.va)
+    attach_pid(task, kind)
+
+
+def exchange_tids(left: task_struct, right: task_struct) -> None:
+    """Swap the thread numbers of two tasks: a thread that is not the leader executes a program."""
+    for task in (left, right):
+        hlist_del(task.pid_links[PIDTYPE_PID])
+    u64 = left.k.u64
+    one, other = _place(left, PIDTYPE_PID), _place(right, PIDTYPE_PID)
+    u64[one], u64[other] = u64[other], u64[one]
+    left.pid, right.pid = right.pid, left.pid
+    for task in (left, right):
+        attach_pid(task, PIDTYPE_PID)
+
+
+def transfer_pid(old: task_struct, new: task_struct, kind: int) -> None:
+    """Put ``new`` where ``old``, of the same group, is on the list of their number."""
+    hlist_del(old.pid_links[kind])
+    attach_pid(new, kind)
+
+
+def do_each_pid_task(number: pid | None, kind: int) -> Iterator[task_struct]:
+    """Yield the tasks that have ``number`` as ``kind``; the one yielded last may go."""
+    if number is None:
+        return
+    k: Kernel = number.k
+    node = k.u64[_tasks(number, kind).pa >> 3] & PHYSICAL_MASK
+    place = task_struct.offsetof("pid_links") + kind * hlist_node.size
+    while node:
+        following = k.u64[node >> 3] & PHYSICAL_MASK
+        yield task_struct(k, node - place)
+        node = following
 
 
 def pid_task(number: pid | None, kind: int) -> task_struct | None:

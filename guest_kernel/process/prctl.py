@@ -153,9 +153,8 @@ def sys_prctl(current: task_struct, option: Int, arg2: ULong, arg3: ULong, arg4:
               arg5: ULong) -> int:
     """Get or set an attribute of the caller.  See prctl(2).
 
-    Limits: PDEATHSIG is kept but not sent, a CHILD_SUBREAPER kept but passed over for init,
-    TIMERSLACK kept but not used.  Beside these there are DUMPABLE, NAME, NO_NEW_PRIVS, TID_ADDRESS
-    and TIMING; all others are EINVAL.
+    Limits: TIMERSLACK is kept, but not used.  Beside it there are PDEATHSIG, CHILD_SUBREAPER,
+    DUMPABLE, NAME, NO_NEW_PRIVS, TID_ADDRESS and TIMING; all others are EINVAL.
     """
     operation = _PRCTL.get(option)
     if operation is None:

@@ -36,6 +36,7 @@ RLIMIT: Final = struct.Struct("<QQ")  # rlim_cur rlim_max
 RUSAGE: Final = struct.Struct("<18q")
 RUSAGE_SELF: Final = 0
 RUSAGE_CHILDREN: Final = -1
+RUSAGE_BOTH: Final = -2  # for wait4(2): the process and its children
 RUSAGE_THREAD: Final = 1
 TMS: Final = struct.Struct("<4q")  # utime stime cutime cstime
 NSEC_PER_CLOCK_T: Final = NSEC_PER_SEC // 100  # USER_HZ
@@ -81,27 +82,30 @@ def getrusage(task: task_struct, who: int) -> bytes:
     """
     signal = task.signal
     assert signal is not None
+    children = (signal.cutime, signal.cstime, signal.cmin_flt, signal.cmaj_flt, signal.cnvcsw,
+                signal.cnivcsw)
     if who == RUSAGE_CHILDREN:
-        return _pack_rusage(signal.cutime, signal.cstime, signal.cmaxrss, signal.cmin_flt,
-                            signal.cmaj_flt, signal.cnvcsw, signal.cnivcsw)
+        return _pack_rusage(signal.cmaxrss, *children)
     mm = task.mm
     maxrss = signal.maxrss if mm is None else max(
         signal.maxrss, mm.hiwater_rss, get_mm_rss(mm))
     if who == RUSAGE_THREAD:
         utime, stime, _ = task_cputime(task)
-        return _pack_rusage(utime, stime, maxrss, task.min_flt, task.maj_flt, task.nvcsw,
+        return _pack_rusage(maxrss, utime, stime, task.min_flt, task.maj_flt, task.nvcsw,
                             task.nivcsw)
     utime, stime, _ = thread_group_cputime(task)
     threads = list(list_for_each_entry(signal.thread_head, task_struct, "thread_node"))
-    return _pack_rusage(
-        utime, stime, maxrss,
-        signal.min_flt + sum(thread.min_flt for thread in threads),
-        signal.maj_flt + sum(thread.maj_flt for thread in threads),
-        signal.nvcsw + sum(thread.nvcsw for thread in threads),
-        signal.nivcsw + sum(thread.nivcsw for thread in threads))
+    own = (utime, stime, signal.min_flt + sum(thread.min_flt for thread in threads),
+           signal.maj_flt + sum(thread.maj_flt for thread in threads),
+           signal.nvcsw + sum(thread.nvcsw for thread in threads),
+           signal.nivcsw + sum(thread.nivcsw for thread in threads))
+    if who == RUSAGE_BOTH:
+        return _pack_rusage(max(maxrss, signal.cmaxrss),
+                            *(a + b for a, b in zip(own, children, strict=True)))
+    return _pack_rusage(maxrss, *own)
 
 
-def _pack_rusage(utime: int, stime: int, maxrss: int, min_flt: int, maj_flt: int, nvcsw: int,
+def _pack_rusage(maxrss: int, utime: int, stime: int, min_flt: int, maj_flt: int, nvcsw: int,
                  nivcsw: int) -> bytes:
     return RUSAGE.pack(*_timeval(utime), *_timeval(stime), maxrss * (PAGE_SIZE // 1024), 0, 0, 0,
                        min_flt, maj_flt, 0, 0, 0, 0, 0, 0, nvcsw, nivcsw)

@@ -100,7 +100,7 @@ def sys_sched_getaffinity(current: task_struct, pid: Int, length: UInt, mask: Us
 def sys_set_tid_address(current: task_struct, tidptr: UserPtr) -> int:
     """Name the word that is cleared when the thread exits.  See set_tid_address(2).
 
-    Limits: the word is kept, but not cleared: nobody but the thread's own process could see it.
+    Limits: the word is cleared when the thread ends, but nobody is woken: there are no futexes.
     """
     current.clear_child_tid = tidptr
     return current.pid

@@ -16,13 +16,17 @@ from guest_kernel.kernel import Kernel
 from guest_kernel.layout.declare import PHYSICAL_MASK, container_of
 from guest_kernel.layout.mm_types import vm_data
 from guest_kernel.layout.sched import (
+    DEFAULT_PRIO,
+    NICE_0_LOAD,
     PF_KTHREAD,
     STACK_END_MAGIC,
     TASK_DEAD,
     TASK_INTERRUPTIBLE,
+    TASK_KILLABLE,
     TASK_NEW,
     TASK_NORMAL,
     TASK_RUNNING,
+    TASK_STOPPED,
     TASK_UNINTERRUPTIBLE,
     TIF_NEED_RESCHED,
     pcpu_hot,
@@ -36,9 +40,12 @@ from guest_kernel.time.timekeeping import ktime_get
 
 # Which states may follow which; __state changes in set_task_state() alone.
 _TRANSITIONS: Final = {
-    TASK_RUNNING: {TASK_RUNNING, TASK_INTERRUPTIBLE, TASK_UNINTERRUPTIBLE, TASK_DEAD},
+    TASK_RUNNING: {TASK_RUNNING, TASK_INTERRUPTIBLE, TASK_UNINTERRUPTIBLE, TASK_KILLABLE,
+                   TASK_STOPPED, TASK_DEAD},
     TASK_INTERRUPTIBLE: {TASK_RUNNING, TASK_INTERRUPTIBLE},
     TASK_UNINTERRUPTIBLE: {TASK_RUNNING, TASK_UNINTERRUPTIBLE},
+    TASK_KILLABLE: {TASK_RUNNING},
+    TASK_STOPPED: {TASK_RUNNING},
     TASK_NEW: {TASK_RUNNING},
 }
 
@@ -71,6 +78,8 @@ def sched_init(k: Kernel, idle: task_struct) -> None:
     queue = runqueue(k)
     INIT_LIST_HEAD(queue.cfs_queue)
     queue.curr = queue.idle = idle
+    idle.prio = idle.static_prio = idle.normal_prio = DEFAULT_PRIO
+    idle.se.load_weight = NICE_0_LOAD
     queue.clock = ktime_get(k)
 
 
@@ -104,6 +113,15 @@ def try_to_wake_up(task: task_struct, state: int) -> bool:
 def wake_up_process(task: task_struct) -> bool:
     """Wake ``task`` if it sleeps."""
     return try_to_wake_up(task, TASK_NORMAL)
+
+
+def sched_fork(task: task_struct) -> None:
+    """Set up what the scheduler knows of a new task, a copy of its parent."""
+    setattr(task, "__state", TASK_NEW)  # the first state; no transition leads to it
+    task.prio = task.static_prio = task.normal_prio = DEFAULT_PRIO
+    entity = task.se
+    entity.load_weight = NICE_0_LOAD
+    entity.sum_exec_runtime = entity.prev_sum_exec_runtime = entity.vruntime = 0
 
 
 def wake_up_new_task(task: task_struct) -> None:

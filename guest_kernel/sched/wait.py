@@ -12,10 +12,14 @@ from __future__ import annotations
 
 from typing import Final, NoReturn
 
-from guest_kernel.errors import Sleep
+from guest_kernel.errors import Errno, Sleep, SyscallError
 from guest_kernel.layout.sched import (
     TASK_INTERRUPTIBLE,
+    TASK_KILLABLE,
     TASK_NORMAL,
+    TASK_WAKEKILL,
+    TIF_SIGPENDING,
+    completion,
     hrtimer,
     task_struct,
     wait_queue_entry,
@@ -30,9 +34,20 @@ from guest_kernel.lib.list import (
 )
 from guest_kernel.mm.slab import kfree, kzalloc
 from guest_kernel.sched.core import set_task_state, try_to_wake_up, wake_up_process
+from guest_kernel.signal.numbers import SIGKILL, sigmask
 from guest_kernel.time.hrtimer import FUNCTIONS, HrtimerFn, hrtimer_cancel, hrtimer_start
 
 NEVER: Final = (1 << 64) - 1
+
+
+def signal_pending(task: task_struct) -> bool:
+    """Tell whether ``task`` has a signal to take before it may sleep on."""
+    return bool(task.thread_info.flags & TIF_SIGPENDING)
+
+
+def fatal_signal_pending(task: task_struct) -> bool:
+    """Tell whether ``task`` is being killed."""
+    return signal_pending(task) and bool(task.pending.signal & sigmask(SIGKILL))
 
 
 def init_waitqueue_head(queue: wait_queue_head) -> None:
@@ -62,8 +77,13 @@ def sleep_on(task: task_struct, queue: wait_queue_head, state: int = TASK_INTERR
     """Sleep until ``queue`` is woken or ``expires`` is reached, then be called again.
 
     Args:
-        state: TASK_INTERRUPTIBLE or TASK_UNINTERRUPTIBLE.
+        state: TASK_INTERRUPTIBLE, TASK_KILLABLE or TASK_UNINTERRUPTIBLE.
         expires: monotonic nanoseconds.
+
+    Raises:
+        Sleep: always, but for:
+        SyscallError: ERESTARTSYS: a signal waits that this sleep may be interrupted by.  Whoever
+            has done a part already looks at :func:`signal_pending` first.
     """
     prepare_to_wait(task, queue)
     schedule_timeout(task, expires, state)
@@ -71,11 +91,23 @@ def sleep_on(task: task_struct, queue: wait_queue_head, state: int = TASK_INTERR
 
 def schedule_timeout(task: task_struct, expires: int = NEVER,
                      state: int = TASK_INTERRUPTIBLE) -> NoReturn:
-    """Sleep until woken, or until the clock reaches ``expires``, then be called again."""
+    """Sleep until woken, or until the clock reaches ``expires``, then be called again.
+
+    Raises:
+        Sleep, SyscallError: as :func:`sleep_on`.
+    """
+    if _signal_pending_state(task, state):
+        raise SyscallError(Errno.ERESTARTSYS)
     if expires != NEVER:
         hrtimer_start(task.sleep_timer, expires, HrtimerFn.WAKE_TASK, task.va)
     set_task_state(task, state)
     raise Sleep
+
+
+def _signal_pending_state(task: task_struct, state: int) -> bool:
+    if state & TASK_INTERRUPTIBLE:
+        return signal_pending(task)
+    return bool(state & TASK_WAKEKILL) and fatal_signal_pending(task)
 
 
 def wake_up(queue: wait_queue_head) -> None:
@@ -84,6 +116,23 @@ def wake_up(queue: wait_queue_head) -> None:
         return
     for entry in list_for_each_entry(queue.head, wait_queue_entry, "entry"):
         try_to_wake_up(task_struct.at(entry.k, entry.private), TASK_NORMAL)
+
+
+def wait_for_completion_killable(task: task_struct, done: completion) -> None:
+    """Sleep until ``done`` is complete, or ``task`` is killed; then be called again.
+
+    Raises:
+        Sleep: it is not complete.
+        SyscallError: ERESTARTSYS: the task is being killed.
+    """
+    if not done.done:
+        sleep_on(task, done.wait, TASK_KILLABLE)
+
+
+def complete(done: completion) -> None:
+    """Say that ``done`` is, to whoever waits for it."""
+    done.done = 1
+    wake_up(done.wait)
 
 
 def waitqueue_active(queue: wait_queue_head) -> bool:

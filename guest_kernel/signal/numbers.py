@@ -99,6 +99,27 @@ def sigmask(number: int) -> int:
 # These two can be neither blocked, nor ignored, nor handled.
 SIG_KERNEL_ONLY_MASK: Final = sigmask(SIGKILL) | sigmask(SIGSTOP)
 
+# ---- k_sigaction.handler, if it is no address
+SIG_DFL: Final = 0
+SIG_IGN: Final = 1
+
+# ---- k_sigaction.flags
+SA_NOCLDSTOP: Final = 0x0000_0001  # SIGCHLD: not for children that stop
+SA_NOCLDWAIT: Final = 0x0000_0002  # SIGCHLD: children leave no zombies
+SA_SIGINFO: Final = 0x0000_0004  # the handler takes three arguments
+SA_EXPOSE_TAGBITS: Final = 0x0000_0800
+SA_RESTORER: Final = 0x0400_0000  # restorer is valid; x86-64 requires it
+SA_ONSTACK: Final = 0x0800_0000  # run on the alternate stack
+SA_RESTART: Final = 0x1000_0000  # system calls that it interrupts begin again
+SA_NODEFER: Final = 0x4000_0000  # the signal is not blocked while its handler runs
+SA_RESETHAND: Final = 0x8000_0000  # back to SIG_DFL when the handler begins
+
+# A program finds out what the kernel supports by setting a flag and looking whether it stays.
+UAPI_SA_FLAGS: Final = (
+    SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_EXPOSE_TAGBITS | SA_RESTORER | SA_ONSTACK
+    | SA_RESTART | SA_NODEFER | SA_RESETHAND
+)
+
 # ---- si_code: who sent a signal; a positive one is the kernel's, and its meaning the signal's.
 SI_USER: Final = 0  # kill(2)
 SI_KERNEL: Final = 0x80

@@ -8,38 +8,33 @@ See: Linux kernel/signal.c do_sigaction(), sigprocmask(), do_sigaltstack().
 from __future__ import annotations
 
 import struct
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from guest_kernel.errors import Errno, SyscallError
 from guest_kernel.layout.declare import PHYSICAL_MASK
 from guest_kernel.layout.ptrace import pt_regs
-from guest_kernel.layout.sched import THREAD_SIZE, k_sigaction, sighand_struct, task_struct
+from guest_kernel.layout.sched import THREAD_SIZE, task_struct
 from guest_kernel.mm.uaccess import copy_from_user, copy_to_user, get_user_u64, put_user_u64
-from guest_kernel.signal.numbers import _NSIG, SIG_KERNEL_ONLY_MASK, sigmask
+from guest_kernel.signal.numbers import (
+    _NSIG,
+    SIG_DFL,
+    SIG_IGN,
+    SIG_KERNEL_ONLY_MASK,
+    UAPI_SA_FLAGS,
+    sigmask,
+)
+from guest_kernel.signal.signal import (
+    SIG_KERNEL_IGNORE_MASK,
+    flush_task_sigqueue,
+    recalc_sigpending,
+    set_current_blocked,
+    sigaction_pa,
+)
 from guest_kernel.syscalls import SYSCALL_DEFINE, Int, ULong, UserPtr
 
 if TYPE_CHECKING:
     from guest_kernel.kernel import Kernel
-
-SIG_DFL: Final = 0
-SIG_IGN: Final = 1
-
-# ---- k_sigaction.flags
-SA_NOCLDSTOP: Final = 0x0000_0001  # SIGCHLD: not for children that stop
-SA_NOCLDWAIT: Final = 0x0000_0002  # SIGCHLD: children leave no zombies
-SA_SIGINFO: Final = 0x0000_0004  # the handler takes three arguments
-SA_EXPOSE_TAGBITS: Final = 0x0000_0800
-SA_RESTORER: Final = 0x0400_0000  # restorer is valid; x86-64 requires it
-SA_ONSTACK: Final = 0x0800_0000  # run on the alternate stack
-SA_RESTART: Final = 0x1000_0000  # system calls that it interrupts begin again
-SA_NODEFER: Final = 0x4000_0000  # the signal is not blocked while its handler runs
-SA_RESETHAND: Final = 0x8000_0000  # back to SIG_DFL when the handler begins
-
-# A program finds out what the kernel supports by setting a flag and looking whether it stays.
-UAPI_SA_FLAGS: Final = (
-    SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_EXPOSE_TAGBITS | SA_RESTORER | SA_ONSTACK
-    | SA_RESTART | SA_NODEFER | SA_RESETHAND
-)
 
 # ---- how, of sigprocmask(2)
 SIG_BLOCK: Final = 0
@@ -57,25 +52,12 @@ SIGSET_SIZE: Final = 8
 SIGACTION: Final = struct.Struct("<4Q")  # handler flags restorer mask
 STACK_T: Final = struct.Struct("<QI4xQ")  # ss_sp ss_flags ss_size
 
-_SIGHAND: Final = task_struct.offsetof("sighand")
-_ACTION: Final = sighand_struct.offsetof("action")
 _BLOCKED: Final = task_struct.offsetof("blocked")
 _SAS_SS_SP: Final = task_struct.offsetof("sas_ss_sp")
 _SAS_SS_SIZE: Final = task_struct.offsetof("sas_ss_size")
 _SAS_SS_FLAGS: Final = task_struct.offsetof("sas_ss_flags")
 _STACK: Final = task_struct.offsetof("stack")
 _SP_FROM_TOP: Final = THREAD_SIZE - pt_regs.size + pt_regs.offsetof("sp")
-
-
-def sigaction_pa(task: task_struct, number: int) -> int:
-    """Return the physical address of the ``k_sigaction`` of signal ``number``."""
-    sighand: int = task.k.u64[(task.pa + _SIGHAND) >> 3] & PHYSICAL_MASK
-    return sighand + _ACTION + (number - 1) * k_sigaction.size
-
-
-def set_current_blocked(current: task_struct, mask: int) -> None:
-    """Replace the set of blocked signals; SIGKILL and SIGSTOP are left out."""
-    current.k.u64[(current.pa + _BLOCKED) >> 3] = mask & ~SIG_KERNEL_ONLY_MASK
 
 
 def _current_user_stack_pointer(current: task_struct) -> int:
@@ -121,16 +103,20 @@ def _set_altstack(current: task_struct, base: int, flags: int, size: int, sp: in
     k.u32[(pa + _SAS_SS_FLAGS) >> 2] = flags
 
 
+def restore_altstack(current: task_struct, stack: bytes, sp: int) -> None:
+    """Set the alternate stack as a handler's frame has it; what is wrong there is passed over."""
+    base, flags, size = STACK_T.unpack(stack)
+    with suppress(SyscallError):
+        _set_altstack(current, base, flags, size, sp)
+
+
 # System calls
 
 
 @SYSCALL_DEFINE
 def sys_rt_sigaction(current: task_struct, sig: Int, act: UserPtr, oact: UserPtr,
                      sigsetsize: ULong) -> int:
-    """Say what is to happen when a signal arrives.  See sigaction(2).
-
-    Limits: signals are not delivered yet; of one that is already pending nothing is discarded.
-    """
+    """Say what is to happen when a signal arrives.  See sigaction(2)."""
     k: Kernel = current.k
     if sigsetsize != SIGSET_SIZE:
         raise SyscallError(Errno.EINVAL)
@@ -143,6 +129,10 @@ def sys_rt_sigaction(current: task_struct, sig: Int, act: UserPtr, oact: UserPtr
         handler, flags, restorer, mask = SIGACTION.unpack(new)
         k.u8[place : place + SIGACTION.size] = SIGACTION.pack(
             handler, flags & UAPI_SA_FLAGS, restorer, mask & ~SIG_KERNEL_ONLY_MASK)
+        # POSIX: one that waits and is to be ignored from now on is dropped, even if it is blocked.
+        if handler == SIG_IGN or (handler == SIG_DFL and sigmask(sig) & SIG_KERNEL_IGNORE_MASK):
+            flush_task_sigqueue(current, sigmask(sig))
+            recalc_sigpending(current)
     if oact:
         copy_to_user(k, oact, old)
     return 0
@@ -151,10 +141,7 @@ def sys_rt_sigaction(current: task_struct, sig: Int, act: UserPtr, oact: UserPtr
 @SYSCALL_DEFINE
 def sys_rt_sigprocmask(current: task_struct, how: Int, nset: UserPtr, oset: UserPtr,
                        sigsetsize: ULong) -> int:
-    """Change the set of blocked signals.  See sigprocmask(2).
-
-    Limits: signals are not delivered yet.
-    """
+    """Change the set of blocked signals.  See sigprocmask(2)."""
     k: Kernel = current.k
     if sigsetsize != SIGSET_SIZE:
         raise SyscallError(Errno.EINVAL)
@@ -175,10 +162,7 @@ def sys_rt_sigprocmask(current: task_struct, how: Int, nset: UserPtr, oset: User
 
 @SYSCALL_DEFINE
 def sys_sigaltstack(current: task_struct, uss: UserPtr, uoss: UserPtr) -> int:
-    """Name the stack that handlers with SA_ONSTACK run on.  See sigaltstack(2).
-
-    Limits: signals are not delivered yet.
-    """
+    """Name the stack that handlers with SA_ONSTACK run on.  See sigaltstack(2)."""
     k: Kernel = current.k
     new = copy_from_user(k, uss, STACK_T.size) if uss else b""
     sp = _current_user_stack_pointer(current)

@@ -15,9 +15,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from guest_kernel.errors import Errno, SyscallError
-from guest_kernel.layout.sched import TIF_SIGPENDING, sched_data
+from guest_kernel.layout.sched import sched_data
 from guest_kernel.mm.uaccess import copy_from_user, copy_to_user
-from guest_kernel.sched.wait import NEVER, schedule_timeout
+from guest_kernel.sched.wait import NEVER, schedule_timeout, signal_pending
 from guest_kernel.syscalls import SYSCALL_DEFINE, Int, UserPtr
 from guest_kernel.time.clocks import (
     CLOCK_BOOTTIME,
@@ -61,33 +61,41 @@ def get_timespec(k: Kernel, va: int) -> int:
     return min(total, KTIME_MAX)
 
 
-def _begin(current: task_struct, expires: int) -> NoReturn:
-    """Sleep for the first time, and be called again."""
+def _begin(current: task_struct, expires: int, rmtp: int | None) -> NoReturn:
+    """Sleep for the first time, and be called again; see :func:`_go_on`."""
     if expires >= KTIME_MAX:
         expires = NEVER
     current.restart_block.expires = expires
-    schedule_timeout(current, expires)
+    _sleep(current, expires, rmtp)
 
 
-def _go_on(current: task_struct, rmtp: int) -> int:
+def _go_on(current: task_struct, rmtp: int | None) -> int:
     """Sleep on, or return 0 if the deadline is reached.
 
     Args:
-        rmtp: user address for the time that an interrupted sleep had left, or 0.
+        rmtp: user address for the time that an interrupted sleep had left, or 0; None: the deadline
+            is a point of time, and stays what it was.
 
     Raises:
-        SyscallError: EINTR: a signal has come.  EFAULT: what is left cannot be stored.
+        Sleep.
+        SyscallError: ERESTART_RESTARTBLOCK, ERESTARTNOHAND: a signal has come.  EFAULT: what is
+            left cannot be stored.
     """
-    k: Kernel = current.k
     expires = current.restart_block.expires
-    left = min(expires - ktime_get(k), KTIME_MAX)
-    if left > 0:
-        if not current.thread_info.flags & TIF_SIGPENDING:
-            schedule_timeout(current, expires)
-        if rmtp:
-            copy_to_user(k, rmtp, TIMESPEC.pack(*divmod(left, NSEC_PER_SEC)))
-        raise SyscallError(Errno.EINTR)
+    if expires > ktime_get(current.k):
+        _sleep(current, expires, rmtp)
     return 0
+
+
+def _sleep(current: task_struct, expires: int, rmtp: int | None) -> NoReturn:
+    if signal_pending(current):
+        if rmtp is None:
+            raise SyscallError(Errno.ERESTARTNOHAND)
+        left = min(expires - ktime_get(current.k), KTIME_MAX)
+        if rmtp:
+            copy_to_user(current.k, rmtp, TIMESPEC.pack(*divmod(left, NSEC_PER_SEC)))
+        raise SyscallError(Errno.ERESTART_RESTARTBLOCK)
+    schedule_timeout(current, expires)
 
 
 def _check_clock(clockid: int) -> None:
@@ -121,14 +129,11 @@ def _refuse_clock(current: task_struct, clockid: int) -> NoReturn:
 
 @SYSCALL_DEFINE
 def sys_nanosleep(current: task_struct, rqtp: UserPtr, rmtp: UserPtr) -> int:
-    """Sleep for a time.  See nanosleep(2).
-
-    Limits: a signal ends it with EINTR even if no handler runs.
-    """
+    """Sleep for a time.  See nanosleep(2)."""
     if current.restart_block.fn:
         return _go_on(current, rmtp)
     k: Kernel = current.k
-    _begin(current, ktime_get(k) + get_timespec(k, rqtp))
+    _begin(current, ktime_get(k) + get_timespec(k, rqtp), rmtp)
 
 
 @SYSCALL_DEFINE
@@ -136,11 +141,10 @@ def sys_clock_nanosleep(current: task_struct, which_clock: Int, flags: Int, rqtp
                         rmtp: UserPtr) -> int:
     """Sleep for a time, or until a point of time.  See clock_nanosleep(2).
 
-    Limits: nobody can sleep on CPU time (EOPNOTSUPP).  A signal ends it with EINTR even if no
-    handler runs.
+    Limits: nobody can sleep on CPU time (EOPNOTSUPP).
     """
     if current.restart_block.fn:
-        return _go_on(current, 0 if flags & TIMER_ABSTIME else rmtp)
+        return _go_on(current, None if flags & TIMER_ABSTIME else rmtp)
     k: Kernel = current.k
     _check_clock(which_clock)
     time = get_timespec(k, rqtp)
@@ -148,9 +152,9 @@ def sys_clock_nanosleep(current: task_struct, which_clock: Int, flags: Int, rqtp
         _refuse_clock(current, which_clock)
     now = ktime_get(k)
     if not flags & TIMER_ABSTIME:
-        _begin(current, now + time)
+        _begin(current, now + time, rmtp)
     if which_clock in (CLOCK_REALTIME, CLOCK_TAI) and time < KTIME_MAX:
         time -= k.data(sched_data).xtime_base
     if time > now:
-        _begin(current, time)
+        _begin(current, time, None)
     return 0

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TextIO
 
+from guest_kernel.hostcalls import Tracer
 from guest_kernel.kernel import Kernel
 from guest_kernel.layout.ptrace import pt_regs
 from guest_kernel.layout.sched import PF_FORKNOEXEC, SYSCALL_WORK_SYSCALL_TRACE, task_struct
@@ -51,7 +52,7 @@ class _Tracee:
     text: str = ""
 
 
-class Strace:
+class Strace(Tracer):
     """A tracer, as ``guest_kernel.hostcalls.Tracer`` has it.
 
     Args:

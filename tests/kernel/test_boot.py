@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from emulator.arch.paging import FRAME_MASK, PTE
 from emulator.arch.registers import CR0, CR4, EFER, MSR
+from guest_kernel.hostcalls import Tracer
 from guest_kernel.layout.declare import PAGE_OFFSET, PHYSICAL_MASK, START_KERNEL_MAP
 from guest_kernel.layout.mm_types import vm_data
 from guest_kernel.layout.sched import STACK_END_MAGIC, pcpu_hot, sched_data, task_struct
@@ -117,10 +118,7 @@ def test_address_spaces_share_the_kernels_half(session: Session) -> None:
     k = session.kernel.k
     seen = []
 
-    class Watcher:
-        def attach(self, task: task_struct) -> None:
-            pass
-
+    class Watcher(Tracer):
         def enter(self, task: task_struct, nr: int, regs: int) -> None:
             assert task.mm is not None
             own = (task.mm.pgd & PHYSICAL_MASK) >> 3

@@ -44,15 +44,10 @@ from guest_kernel.mm.page_alloc import alloc_pages, mem_init
 from guest_kernel.mm.pgtable import paging_init
 from guest_kernel.mm.slab import kmem_cache_init
 from guest_kernel.mm.uaccess import copy_from_user, copy_to_user
-from guest_kernel.process import arch_prctl, ids, membarrier, prctl, random, resource, rseq, sys
+from guest_kernel.process import arch_prctl, membarrier, prctl, random, resource, rseq, sys
 from guest_kernel.process.fork import init_idle, kernel_thread
 from guest_kernel.process.kthread import KthreadFn
 from guest_kernel.process.pid import (
-    PIDTYPE_PGID,
-    PIDTYPE_SID,
-    attach_pid,
-    detach_pid,
-    find_pid,
     pid_init,
 )
 from guest_kernel.sched.core import runqueue, sched_init, task_state, wake_up_process
@@ -117,7 +112,7 @@ class World:
         pid_init(k)
         k.data(sched_data).xtime_base = EPOCH * SECOND
         k.data(sched_data).boot_seed = 7
-        self.init = kernel_thread(k, KthreadFn.KERNEL_INIT, 0, b"init", idle).pa
+        self.init = kernel_thread(k, KthreadFn.KERNEL_INIT, 0, b"init").pa
         self.program = self.spawn(task_struct(k, self.init)).pa
         task = self.task
         task.comm = b"program"
@@ -134,7 +129,11 @@ class World:
 
     def spawn(self, parent: task_struct) -> task_struct:
         """Make another task."""
-        return kernel_thread(self.k, KthreadFn.KTHREADD, 0, b"other", parent)
+        pcpu = self.k.data(pcpu_hot)
+        running, pcpu.current_task = pcpu.current_task, parent
+        task = kernel_thread(self.k, KthreadFn.KTHREADD, 0, b"other")
+        pcpu.current_task = running
+        return task
 
     def run(self, task: task_struct) -> None:
         """Let ``task`` be the running one, and so off the queue."""
@@ -203,20 +202,16 @@ def world() -> World:
 
 
 def test_task_finds_the_head_of_its_group_and_session(world: World) -> None:
-    """Does each member of a group, wherever it stands in the list, find whose group it is?"""
+    """Does each member of a group find whose group it is, born into it or moved there?"""
     leader = world.task
-    number = find_pid(world.k, leader.pid)
-    assert number is not None
+    assert world.call("setsid") == leader.pid
     members = [world.spawn(leader) for _ in range(5)]
     for member in members:
+        assert world.call("getpgid", member.pid) == leader.pid
+        assert world.call("setpgid", member.pid, 0) == 0
         assert world.call("getpgid", member.pid) == member.pid
-        for kind in (PIDTYPE_PGID, PIDTYPE_SID):
-            own = member.thread_pid
-            assert own is not None
-            detach_pid(member, kind, own)
-            attach_pid(member, kind, number)
+        assert world.call("setpgid", member.pid, leader.pid) == 0
     for member in members:
-        assert ids.pid_nr_of(member, PIDTYPE_PGID) == leader.pid
         assert world.call("getpgid", member.pid) == leader.pid
         assert world.call("getsid", member.pid) == leader.pid
     assert world.call("getpgrp") == world.call("getpgid", 0) == leader.pid
@@ -751,16 +746,17 @@ def test_endless_sleep_has_no_timer(world: World) -> None:
 
 
 def test_signal_ends_a_sleep_and_tells_the_rest(world: World) -> None:
-    """Is the rest stored on EINTR, for a relative sleep only, and EFAULT if it cannot be?"""
+    """Is the rest stored, for a relative sleep only, and EFAULT if it cannot be?"""
+    block, none = -Errno.ERESTART_RESTARTBLOCK, -Errno.ERESTARTNOHAND
     request = world.put("qq", 10, 0)
     rest = world.put("qq", 77, 88, at=16)
     now = world.machine.clock
     absolute = world.put("qq", *divmod(now + 10 * SECOND, SECOND), at=32)
     for call, result, left in (
-        (("nanosleep", request, rest), -Errno.EINTR, (6, SECOND - 1)),
-        (("clock_nanosleep", 1, 0, request, rest), -Errno.EINTR, (6, SECOND - 1)),
-        (("clock_nanosleep", 1, nanosleep.TIMER_ABSTIME, absolute, rest), -Errno.EINTR, (77, 88)),
-        (("nanosleep", request, 0), -Errno.EINTR, (77, 88)),
+        (("nanosleep", request, rest), block, (6, SECOND - 1)),
+        (("clock_nanosleep", 1, 0, request, rest), block, (6, SECOND - 1)),
+        (("clock_nanosleep", 1, nanosleep.TIMER_ABSTIME, absolute, rest), none, (77, 88)),
+        (("nanosleep", request, 0), block, (77, 88)),
         (("nanosleep", request, 8), -Errno.EFAULT, (77, 88)),
     ):
         world.machine.clock = now

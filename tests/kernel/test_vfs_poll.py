@@ -132,10 +132,10 @@ def test_sleeping_is_retrying(world: World) -> None:
 
 
 def test_a_signal_ends_it(world: World) -> None:
-    """Is a poll with a signal pending EINTR rather than asleep, but a ready file first?"""
+    """Does a poll with a signal pending end rather than sleep, but a ready file come first?"""
     fd, queue = slow(world)
     world.task.thread_info.flags = TIF_SIGPENDING
-    assert poll(world, [(fd, EPOLLIN)], -1)[0] == -Errno.EINTR
+    assert poll(world, [(fd, EPOLLIN)], -1)[0] == -Errno.ERESTART_RESTARTBLOCK
     assert not waitqueue_active(queue)
     SlowDevice.ready = EPOLLIN
     assert poll(world, [(fd, EPOLLIN)], -1) == (1, [EPOLLIN])

@@ -563,7 +563,7 @@ def test_calls_that_assembly_answers_are_seen(tmp_path: Path) -> None:
     assert [text.partition("(")[0] for text in lines[:4]] == ["execve", *["getpid"] * 3]
 
 
-class Watched:
+class Watched(Tracer):
     """A tracer that looks for what the tracer inside it changes."""
 
     def __init__(self, session: Session, inner: Strace) -> None:

@@ -273,7 +273,9 @@ def test_routines_lead_to_the_hosted_half_or_to_native_code() -> None:
     """Does each jump to where its kind of call is answered?"""
     for row in load():
         if row.entry is not None:
-            target = f"native_{row.entry}" if row.entry in image.NATIVE else "hosted_syscall"
+            target = "hosted_fork" if row.entry in image.FORKS else "hosted_syscall"
+            if row.entry in image.NATIVE:
+                target = f"native_{row.entry}"
             code = instructions(f"__x64_{row.entry}")
             assert code[0] == f"jmp {symbols()[target].address:#x}"
 

@@ -1,0 +1,920 @@
+"""Signals: sending them, what waits, and what becomes of the task that takes one.
+
+A signal goes through two steps.  *Generation* puts it into a set, the thread's own or its group's,
+with a ``sigqueue`` that says why, and wakes who is to take it.  *Delivery* happens on the way back
+to ring 3, in :func:`get_signal`: the task takes the next one that it has not blocked, and does what
+it has asked for, or the default action.  The frame of a handler is built in ``signal/delivery.py``.
+
+See: Linux kernel/signal.c; signal(7).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
+
+from guest_kernel.errors import BUG, Errno, Sleep, SyscallError
+from guest_kernel.kernel import Kernel
+from guest_kernel.layout.declare import PHYSICAL_MASK
+from guest_kernel.layout.sched import (
+    __TASK_STOPPED,
+    JOBCTL_PENDING_MASK,
+    JOBCTL_STOP_CONSUME,
+    JOBCTL_STOP_DEQUEUED,
+    JOBCTL_STOP_PENDING,
+    JOBCTL_STOP_SIGMASK,
+    JOBCTL_STOPPED,
+    PF_EXITING,
+    PF_KTHREAD,
+    PF_SIGNALED,
+    RLIMIT_SIGPENDING,
+    SIGNAL_CLD_CONTINUED,
+    SIGNAL_CLD_MASK,
+    SIGNAL_CLD_STOPPED,
+    SIGNAL_GROUP_EXIT,
+    SIGNAL_STOP_CONTINUED,
+    SIGNAL_STOP_MASK,
+    SIGNAL_STOP_STOPPED,
+    SIGNAL_UNKILLABLE,
+    SYSCALL_WORK_SYSCALL_TRACE,
+    TASK_INTERRUPTIBLE,
+    TASK_STOPPED,
+    TASK_WAKEKILL,
+    TIF_SIGPENDING,
+    k_sigaction,
+    pid,
+    sighand_struct,
+    signal_struct,
+    sigpending,
+    task_struct,
+)
+from guest_kernel.layout.signal import sigqueue, user_struct
+from guest_kernel.lib.list import list_add_tail, list_del, list_for_each_entry
+from guest_kernel.mm.page_alloc import OutOfFrames
+from guest_kernel.mm.slab import kfree, kzalloc
+from guest_kernel.mm.uaccess import copy_from_user, copy_to_user
+from guest_kernel.process.ids import same_session
+from guest_kernel.process.pid import (
+    PIDTYPE_PGID,
+    PIDTYPE_PID,
+    PIDTYPE_TGID,
+    do_each_pid_task,
+    find_pid,
+    find_task_by_vpid,
+    task_pgrp,
+    task_session,
+)
+from guest_kernel.process.tasks import (
+    for_each_process,
+    for_each_thread,
+    next_thread,
+    thread_group_empty,
+)
+from guest_kernel.sched.core import set_task_state, task_state, try_to_wake_up
+from guest_kernel.sched.wait import signal_pending, wake_up
+from guest_kernel.signal.numbers import (
+    _NSIG,
+    CLD_CONTINUED,
+    CLD_DUMPED,
+    CLD_EXITED,
+    CLD_KILLED,
+    CLD_STOPPED,
+    SA_NOCLDSTOP,
+    SA_NOCLDWAIT,
+    SA_RESETHAND,
+    SI_KERNEL,
+    SI_TKILL,
+    SI_USER,
+    SIG_DFL,
+    SIG_IGN,
+    SIG_KERNEL_ONLY_MASK,
+    SIGBUS,
+    SIGCHLD,
+    SIGCONT,
+    SIGFPE,
+    SIGILL,
+    SIGKILL,
+    SIGRTMIN,
+    SIGSEGV,
+    SIGSTOP,
+    SIGSYS,
+    SIGTRAP,
+    Disposition,
+    default_action,
+    sigmask,
+)
+from guest_kernel.syscalls import SYSCALL_DEFINE, Int, Long, ULong, UserPtr
+
+
+def _set_of(*actions: Disposition) -> int:
+    return sum(sigmask(n) for n in range(1, _NSIG + 1) if default_action(n) in actions)
+
+
+SIG_KERNEL_IGNORE_MASK: Final = _set_of(Disposition.IGN, Disposition.CONT)
+SIG_KERNEL_STOP_MASK: Final = _set_of(Disposition.STOP)
+SIG_KERNEL_COREDUMP_MASK: Final = _set_of(Disposition.CORE)
+SYNCHRONOUS_MASK: Final = (sigmask(SIGSEGV) | sigmask(SIGBUS) | sigmask(SIGILL) | sigmask(SIGTRAP)
+                           | sigmask(SIGFPE) | sigmask(SIGSYS))
+_SIGKILL: Final = sigmask(SIGKILL)
+_SIGCONT: Final = sigmask(SIGCONT)
+
+COREDUMP: Final = 0x80  # in a wait status: a core was dumped
+
+# ------------------------------------------------------------------------------- siginfo
+#
+# A siginfo on its way is the 48 bytes of a kernel_siginfo.
+
+_KILL: Final = struct.Struct("<iii4xiI24x")  # signo errno code; pid uid
+_RT: Final = struct.Struct("<iii4xiIQ16x")  # and value
+_CHLD: Final = struct.Struct("<iii4xiIi4xqq")  # and status utime stime
+_FAULT: Final = struct.Struct("<iii4xQ24x")  # signo errno code; addr
+_CODE: Final = struct.Struct("<i")
+NSEC_PER_USER_TICK: Final = 10_000_000
+
+_SIGHAND: Final = task_struct.offsetof("sighand")
+_ACTION: Final = sighand_struct.offsetof("action")
+_SIGHAND_FLAGS: Final = k_sigaction.offsetof("flags")
+_INFO: Final = sigqueue.offsetof("info")
+INFO_SIZE: Final = 48
+SIGINFO_SIZE: Final = 128  # of ring 3's siginfo_t
+SIGSET_SIZE: Final = 8
+
+
+def user_info(sig: int, sender: task_struct, code: int = SI_USER) -> bytes:
+    """Return the siginfo of a signal that ``sender`` sends by kill(2) or tkill(2)."""
+    return _KILL.pack(sig, 0, code, sender.tgid, sender.uid)
+
+
+def kernel_info(sig: int) -> bytes:
+    """Return the siginfo of a signal that the kernel sends for no one (SEND_SIG_PRIV)."""
+    return _KILL.pack(sig, 0, SI_KERNEL, 0, 0)
+
+
+def fault_info(sig: int, code: int, va: int) -> bytes:
+    """Return the siginfo of an exception at ``va``."""
+    return _FAULT.pack(sig, 0, code, va)
+
+
+def _child_info(child: task_struct, sig: int, code: int, status: int) -> bytes:
+    return _CHLD.pack(sig, 0, code, child.pid, child.uid, status,
+                      child.utime // NSEC_PER_USER_TICK, child.stime // NSEC_PER_USER_TICK)
+
+
+# ----------------------------------------------------------------------------- pending sets
+
+
+def recalc_sigpending(task: task_struct) -> None:
+    """Set TIF_SIGPENDING of ``task`` to whether it has to look: a signal waits, or a stop."""
+    info = task.thread_info
+    if has_pending_signals(task):
+        info.flags |= TIF_SIGPENDING
+    else:
+        info.flags &= ~TIF_SIGPENDING
+
+
+def has_pending_signals(task: task_struct) -> bool:
+    """Tell whether ``task`` has something to do in :func:`get_signal`."""
+    signal = signal_of(task)
+    waiting = (task.pending.signal | signal.shared_pending.signal) & ~task.blocked
+    return bool(waiting or task.jobctl & JOBCTL_STOP_PENDING or signal.flags & SIGNAL_CLD_MASK
+                or signal.group_exec_task not in (None, task))
+
+
+def set_current_blocked(current: task_struct, mask: int) -> None:
+    """Replace the set of signals that ``current`` blocks; SIGKILL and SIGSTOP are left out.
+
+    A signal to the group that it blocks from now on is another thread's.
+    """
+    old = current.blocked
+    new = mask & ~SIG_KERNEL_ONLY_MASK
+    current.blocked = new
+    if new & ~old and not thread_group_empty(current):
+        _retarget_shared_pending(current, new & ~old)
+    recalc_sigpending(current)
+
+
+def _retarget_shared_pending(task: task_struct, which: int) -> None:
+    """Have other threads look at the group's signals of ``which``: ``task`` will not take them."""
+    left = signal_of(task).shared_pending.signal & which
+    for thread in for_each_thread(task):
+        if not left:
+            return
+        if thread == task or thread.flags & PF_EXITING or not left & ~thread.blocked:
+            continue
+        left &= thread.blocked
+        if not signal_pending(thread):
+            signal_wake_up(thread)
+
+
+def flush_sigqueue(queue: sigpending, mask: int = (1 << 64) - 1) -> None:
+    """Drop the signals of ``mask`` from a set, and what was known of them."""
+    if not queue.signal & mask:
+        return
+    queue.signal &= ~mask
+    for entry in list_for_each_entry(queue.list, sigqueue, "list"):
+        if sigmask(entry.info.si_signo) & mask:
+            _free_sigqueue(entry)
+
+
+def flush_task_sigqueue(task: task_struct, mask: int) -> None:
+    """Drop signals of ``mask`` from the group's set and from those of all its threads."""
+    flush_sigqueue(signal_of(task).shared_pending, mask)
+    for thread in for_each_thread(task):
+        flush_sigqueue(thread.pending, mask)
+
+
+def _free_sigqueue(entry: sigqueue) -> None:
+    list_del(entry.list)
+    user = entry.user
+    assert user is not None
+    user.sigpending -= 1
+    kfree(entry)
+
+
+def _alloc_sigqueue(task: task_struct, override_rlimit: bool) -> sigqueue | None:
+    """Return a queue entry that counts for the receiver's user, or None beyond its limit."""
+    user: user_struct | None = task.user
+    assert user is not None
+    signal = signal_of(task)
+    if not override_rlimit and user.sigpending >= signal.rlim[RLIMIT_SIGPENDING].rlim_cur:
+        return None
+    try:
+        entry = kzalloc(task.k, sigqueue)
+    except OutOfFrames:
+        return None
+    user.sigpending += 1
+    entry.user = user
+    return entry
+
+
+# ------------------------------------------------------------------------------- generation
+
+
+def signal_of(task: task_struct) -> signal_struct:
+    """Return what ``task`` shares with its thread group."""
+    signal = task.signal
+    if signal is None:
+        BUG(f"task {task.pid} has no signal_struct")
+    return signal
+
+
+def sigaction_pa(task: task_struct, sig: int) -> int:
+    """Return the physical address of the ``k_sigaction`` of a signal."""
+    sighand: int = task.k.u64[(task.pa + _SIGHAND) >> 3] & PHYSICAL_MASK
+    return sighand + _ACTION + (sig - 1) * k_sigaction.size
+
+
+def sig_handler(task: task_struct, sig: int) -> int:
+    """Return SIG_DFL, SIG_IGN or the user address of the handler."""
+    handler: int = task.k.u64[sigaction_pa(task, sig) >> 3]
+    return handler
+
+
+def _sig_ignored(task: task_struct, sig: int, force: bool) -> bool:
+    """Tell whether the signal need not even be queued.  A blocked one must: see signal(7)."""
+    if (task.blocked | task.real_blocked) & sigmask(sig):
+        return False
+    if task.thread_info.syscall_work & SYSCALL_WORK_SYSCALL_TRACE and sig != SIGKILL:
+        return False  # a tracer is told even of what is ignored
+    handler = sig_handler(task, sig)
+    if handler == SIG_DFL:
+        if signal_of(task).flags & SIGNAL_UNKILLABLE and not (
+                force and sigmask(sig) & SIG_KERNEL_ONLY_MASK):
+            return True
+        return bool(sigmask(sig) & SIG_KERNEL_IGNORE_MASK)
+    return handler == SIG_IGN
+
+
+def _set_stop_flags(signal: signal_struct, flags: int) -> None:
+    signal.flags = signal.flags & ~SIGNAL_STOP_MASK | flags
+
+
+def _prepare_signal(task: task_struct, sig: int, force: bool) -> bool:
+    """Do what a signal does even if nobody takes it; tell whether it is to be queued.
+
+    A stop signal takes SIGCONT back, and SIGCONT the stop signals; SIGCONT also continues.
+    """
+    signal = signal_of(task)
+    if signal.flags & SIGNAL_GROUP_EXIT:
+        return False  # it is dying
+    if sigmask(sig) & SIG_KERNEL_STOP_MASK:
+        flush_task_sigqueue(task, _SIGCONT)
+    elif sig == SIGCONT:
+        flush_task_sigqueue(task, SIG_KERNEL_STOP_MASK)
+        for thread in for_each_thread(task):
+            thread.jobctl &= ~(JOBCTL_PENDING_MASK | JOBCTL_STOPPED)
+            try_to_wake_up(thread, __TASK_STOPPED)
+        why = 0
+        if signal.flags & SIGNAL_STOP_STOPPED:
+            why = SIGNAL_CLD_CONTINUED
+        elif signal.group_stop_count:
+            why = SIGNAL_CLD_STOPPED
+        if why:
+            _set_stop_flags(signal, why | SIGNAL_STOP_CONTINUED)
+            signal.group_stop_count = signal.group_exit_code = 0
+    return not _sig_ignored(task, sig, force)
+
+
+def _wants_signal(task: task_struct, sig: int) -> bool:
+    if task.blocked & sigmask(sig) or task.flags & PF_EXITING:
+        return False
+    if sig == SIGKILL:
+        return True
+    if task_state(task) & __TASK_STOPPED:
+        return False
+    return bool(task.on_cpu) or not signal_pending(task)
+
+
+def signal_wake_up(task: task_struct, *, fatal: bool = False) -> None:
+    """Have ``task`` look at its signals: at once if it sleeps and may be woken by them."""
+    task.thread_info.flags |= TIF_SIGPENDING
+    state = TASK_INTERRUPTIBLE
+    if fatal:
+        task.jobctl &= ~JOBCTL_STOPPED
+        state |= TASK_WAKEKILL
+    try_to_wake_up(task, state)
+
+
+def _complete_signal(task: task_struct, sig: int, kind: int) -> None:
+    """Choose the thread that takes the signal, and wake it; a fatal one ends the group now."""
+    signal = signal_of(task)
+    target = task
+    if not _wants_signal(task, sig):
+        if kind == PIDTYPE_PID or thread_group_empty(task):
+            return
+        target = start = signal.curr_target or task
+        while not _wants_signal(target, sig):
+            target = next_thread(target)
+            if target == start:
+                return
+        signal.curr_target = target
+    fatal = (sig_handler(task, sig) == SIG_DFL
+             and not sigmask(sig) & (SIG_KERNEL_IGNORE_MASK | SIG_KERNEL_STOP_MASK)
+             and not (signal.flags & SIGNAL_UNKILLABLE and sig != SIGKILL))
+    if (fatal and not sigmask(sig) & SIG_KERNEL_COREDUMP_MASK
+            and not signal.flags & SIGNAL_GROUP_EXIT and not target.real_blocked & sigmask(sig)):
+        signal.flags = SIGNAL_GROUP_EXIT
+        signal.group_exit_code = sig
+        signal.group_stop_count = 0
+        for thread in for_each_thread(target):
+            thread.jobctl &= ~JOBCTL_PENDING_MASK
+            thread.pending.signal |= _SIGKILL
+            signal_wake_up(thread, fatal=True)
+        return
+    signal_wake_up(target, fatal=sig == SIGKILL)
+
+
+def send_signal(sig: int, info: bytes, task: task_struct, kind: int, *,
+                force: bool = False) -> None:
+    """Send a signal; permission has been checked.
+
+    Args:
+        info: its siginfo.
+        kind: PIDTYPE_PID: to the thread; else to its group.
+        force: the kernel insists: even init can be killed.
+
+    Raises:
+        SyscallError: EAGAIN: a real-time signal with a value, and RLIMIT_SIGPENDING is reached.
+    """
+    if not _prepare_signal(task, sig, force):
+        return
+    pending = task.pending if kind == PIDTYPE_PID else signal_of(task).shared_pending
+    bit = sigmask(sig)
+    if sig < SIGRTMIN and pending.signal & bit:
+        return  # standard signals merge
+    if sig != SIGKILL and not task.flags & PF_KTHREAD:
+        code = _CODE.unpack_from(info, 8)[0]
+        entry = _alloc_sigqueue(task, sig < SIGRTMIN and code >= 0)
+        if entry is not None:
+            task.k.u8[entry.pa + _INFO : entry.pa + _INFO + INFO_SIZE] = info
+            list_add_tail(entry.list, pending.list)
+        elif sig >= SIGRTMIN and code != SI_USER:
+            raise SyscallError(Errno.EAGAIN)
+    pending.signal |= bit
+    _complete_signal(task, sig, kind)
+
+
+def send_sig(sig: int, task: task_struct) -> None:
+    """Send a signal to a thread in the name of the current task, as write(2) does SIGPIPE."""
+    send_signal(sig, user_info(sig, task.k.current()), task, PIDTYPE_PID)
+
+
+def force_sig_info(task: task_struct, sig: int, info: bytes, *, to_default: bool = False) -> None:
+    """Send a signal that cannot be blocked or ignored: an exception's.
+
+    Args:
+        to_default: no handler must run either.  See Linux force_sig_info_to_task().
+    """
+    action = sigaction_pa(task, sig)
+    u64 = task.k.u64
+    blocked = bool(task.blocked & sigmask(sig))
+    if blocked or to_default or u64[action >> 3] == SIG_IGN:
+        u64[action >> 3] = SIG_DFL
+        task.blocked &= ~sigmask(sig)
+    if u64[action >> 3] == SIG_DFL:
+        signal_of(task).flags &= ~SIGNAL_UNKILLABLE
+    send_signal(sig, info, task, PIDTYPE_PID)
+    task.thread_info.flags |= TIF_SIGPENDING
+
+
+def force_fatal_sig(task: task_struct, sig: int) -> None:
+    """End the current task by ``sig``, whatever it has asked for."""
+    force_sig_info(task, sig, kernel_info(sig), to_default=True)
+
+
+# ------------------------------------------------------------------------- whom, and whether
+
+
+def _same_thread_group(a: task_struct, b: task_struct) -> bool:
+    return a.signal == b.signal
+
+
+def check_kill_permission(current: task_struct, sig: int, task: task_struct, *,
+                          from_user: bool = True) -> None:
+    """Refuse what kill(2) refuses.
+
+    Raises:
+        SyscallError: EINVAL: there is no such signal.  EPERM.
+    """
+    if not 0 <= sig <= _NSIG:
+        raise SyscallError(Errno.EINVAL)
+    if not from_user or _same_thread_group(current, task):
+        return
+    if {current.euid, current.uid} & {task.uid, task.suid} or current.euid == 0:
+        return
+    if sig == SIGCONT and same_session(current, task):
+        return
+    raise SyscallError(Errno.EPERM)
+
+
+def group_send_sig_info(sig: int, info: bytes, task: task_struct, kind: int) -> None:
+    """Send a signal, if the current task may.
+
+    Args:
+        sig: 0: only look whether it may.
+
+    Raises:
+        SyscallError: EINVAL, EPERM, EAGAIN.
+    """
+    check_kill_permission(task.k.current(), sig, task)
+    if sig and task.sighand is not None:
+        send_signal(sig, info, task, kind)
+
+
+def kill_pgrp_info(sig: int, info: bytes, tasks: Iterator[task_struct]) -> None:
+    """Send a signal to each process of a group.
+
+    Raises:
+        SyscallError: ESRCH: there is none.  EPERM, EAGAIN: it could be sent to none.
+    """
+    error = Errno.ESRCH
+    success = False
+    for task in tasks:
+        try:
+            group_send_sig_info(sig, info, task, PIDTYPE_PGID)
+            success = True
+        except SyscallError as failure:
+            error = failure.errno
+    if not success:
+        raise SyscallError(error)
+
+
+def kill_pgrp(group: pid | None, sig: int) -> None:
+    """Send a signal of the kernel's own to each process of a group."""
+    for task in do_each_pid_task(group, PIDTYPE_PGID):
+        send_signal(sig, kernel_info(sig), task, PIDTYPE_PGID)
+
+
+def kill_something_info(current: task_struct, sig: int, info: bytes, nr: int) -> None:
+    """Send a signal to whom kill(2) means by ``nr``.
+
+    Raises:
+        SyscallError: ESRCH, EPERM, EINVAL, EAGAIN.
+    """
+    k: Kernel = current.k
+    if nr > 0:
+        task = find_task_by_vpid(k, nr)
+        if task is None:
+            raise SyscallError(Errno.ESRCH)
+        group_send_sig_info(sig, info, task, PIDTYPE_TGID)
+    elif nr == -(1 << 31):
+        raise SyscallError(Errno.ESRCH)
+    elif nr != -1:
+        group = find_pid(k, -nr) if nr else task_pgrp(current)
+        kill_pgrp_info(sig, info, do_each_pid_task(group, PIDTYPE_PGID))
+    else:
+        _kill_all(current, sig, info)
+
+
+def _kill_all(current: task_struct, sig: int, info: bytes) -> None:
+    """kill(-1): everyone but init and the caller's own process."""
+    error = None
+    found = False
+    for task in for_each_process(current.k):
+        if task.pid <= 1 or _same_thread_group(task, current) or task.flags & PF_KTHREAD:
+            continue
+        try:
+            group_send_sig_info(sig, info, task, PIDTYPE_TGID)
+            found = True
+        except SyscallError as failure:
+            if failure.errno != Errno.EPERM:
+                error, found = failure, True
+    if not found:
+        raise SyscallError(Errno.ESRCH)
+    if error is not None:
+        raise error
+
+
+def do_send_specific(current: task_struct, tgid: int, nr: int, sig: int, info: bytes) -> None:
+    """Send a signal to one thread.
+
+    Args:
+        tgid: the group that it must belong to; 0 or less: any.
+
+    Raises:
+        SyscallError: ESRCH, EPERM, EINVAL, EAGAIN.
+    """
+    task = find_task_by_vpid(current.k, nr)
+    if task is None or (tgid > 0 and task.tgid != tgid):
+        raise SyscallError(Errno.ESRCH)
+    group_send_sig_info(sig, info, task, PIDTYPE_PID)
+
+
+# ------------------------------------------------------------------------ telling the parent
+
+
+def do_notify_parent(task: task_struct, sig: int) -> bool:
+    """Tell the parent of a task that it has ended.
+
+    Returns:
+        True if the parent wants no zombie: it ignores SIGCHLD, or has set SA_NOCLDWAIT.
+    """
+    parent = task.parent
+    assert parent is not None
+    status = task.exit_code
+    if status & COREDUMP:
+        code, value = CLD_DUMPED, status & 0x7F
+    elif status & 0x7F:
+        code, value = CLD_KILLED, status & 0x7F
+    else:
+        code, value = CLD_EXITED, status >> 8
+    autoreap = False
+    wanted = True
+    if sig == SIGCHLD:
+        action = sigaction_pa(parent, SIGCHLD)
+        ignored = parent.k.u64[action >> 3] == SIG_IGN
+        autoreap = ignored or bool(
+            parent.k.u64[(action + _SIGHAND_FLAGS) >> 3] & SA_NOCLDWAIT)
+        wanted = not ignored
+    if sig and wanted:
+        send_signal(sig, _child_info(task, sig, code, value), parent, PIDTYPE_TGID)
+    wake_up_parent(parent)
+    return autoreap
+
+
+def wake_up_parent(parent: task_struct) -> None:
+    """Wake the threads of ``parent`` that wait for children.  See Linux __wake_up_parent()."""
+    wake_up(signal_of(parent).wait_chldexit)
+
+
+def _do_notify_parent_cldstop(task: task_struct, why: int) -> None:
+    """Tell the parent of a process that it has stopped, or goes on."""
+    leader = task.group_leader
+    assert leader is not None
+    parent = leader.real_parent
+    assert parent is not None
+    status = SIGCONT if why == CLD_CONTINUED else signal_of(task).group_exit_code & 0x7F
+    action = sigaction_pa(parent, SIGCHLD)
+    if (parent.k.u64[action >> 3] != SIG_IGN
+            and not parent.k.u64[(action + _SIGHAND_FLAGS) >> 3] & SA_NOCLDSTOP):
+        send_signal(SIGCHLD, _child_info(leader, SIGCHLD, why, status), parent, PIDTYPE_TGID)
+    wake_up_parent(parent)
+
+
+# ---------------------------------------------------------------------- stopping and ending
+
+
+def _participate_group_stop(task: task_struct) -> bool:
+    """Count ``task`` as stopped; tell whether it was the last, so that the group is."""
+    signal = signal_of(task)
+    consume = task.jobctl & JOBCTL_STOP_CONSUME
+    task.jobctl &= ~JOBCTL_PENDING_MASK
+    if not consume:
+        return False
+    if signal.group_stop_count > 0:
+        signal.group_stop_count -= 1
+    if not signal.group_stop_count and not signal.flags & SIGNAL_STOP_STOPPED:
+        _set_stop_flags(signal, SIGNAL_STOP_STOPPED)
+        return True
+    return False
+
+
+def _set_stop_pending(task: task_struct, sig: int) -> bool:
+    if task.flags & PF_EXITING or task.pending.signal & _SIGKILL:
+        return False
+    task.jobctl = (task.jobctl & ~JOBCTL_STOP_SIGMASK | sig | JOBCTL_STOP_PENDING
+                   | JOBCTL_STOP_CONSUME)
+    return True
+
+
+def _do_signal_stop(current: task_struct, sig: int) -> None:
+    """Stop the group, or take part in a stop that another thread has begun.
+
+    Args:
+        sig: the signal that asks for it; 0: the stop is under way.
+
+    Raises:
+        Sleep: the task has stopped; it comes back to :func:`get_signal`.
+    """
+    signal = signal_of(current)
+    if not current.jobctl & JOBCTL_STOP_PENDING:
+        if (not current.jobctl & JOBCTL_STOP_DEQUEUED or signal.flags & SIGNAL_GROUP_EXIT
+                or signal.group_exec_task is not None):
+            return
+        if not signal.flags & SIGNAL_STOP_STOPPED:
+            signal.group_exit_code = sig
+        signal.group_stop_count = 0
+        for thread in for_each_thread(current):
+            stopped = task_state(thread) & __TASK_STOPPED
+            if not stopped and _set_stop_pending(thread, sig):
+                signal.group_stop_count += 1
+                if thread != current:
+                    signal_wake_up(thread)
+    last = _participate_group_stop(current)
+    current.jobctl |= JOBCTL_STOPPED
+    set_task_state(current, TASK_STOPPED)
+    if last:
+        _do_notify_parent_cldstop(current, CLD_STOPPED)
+    current.thread_info.flags |= TIF_SIGPENDING  # so that it looks again when it goes on
+    raise Sleep
+
+
+def zap_other_threads(task: task_struct) -> int:
+    """Kill all threads of the group but ``task``; return how many there are."""
+    signal_of(task).group_stop_count = 0
+    count = 0
+    for thread in for_each_thread(task):
+        if thread == task:
+            continue
+        thread.jobctl &= ~JOBCTL_PENDING_MASK
+        count += 1
+        if not thread.exit_state:
+            thread.pending.signal |= _SIGKILL
+            signal_wake_up(thread, fatal=True)
+    return count
+
+
+def exit_signals(task: task_struct) -> None:
+    """Set PF_EXITING: from now on the group's signals are for other threads."""
+    signal = signal_of(task)
+    task.flags |= PF_EXITING
+    if thread_group_empty(task) or signal.flags & SIGNAL_GROUP_EXIT:
+        return
+    if signal_pending(task):
+        _retarget_shared_pending(task, ~task.blocked)
+    if task.jobctl & JOBCTL_STOP_PENDING and _participate_group_stop(task):
+        _do_notify_parent_cldstop(task, CLD_STOPPED)
+
+
+def is_current_pgrp_orphaned(current: task_struct) -> bool:
+    """Tell whether nobody in the session could continue the caller's process group."""
+    return will_become_orphaned_pgrp(current, None)
+
+
+def will_become_orphaned_pgrp(task: task_struct, ignored: task_struct | None) -> bool:
+    """Tell whether the group of ``task`` is orphaned, ``ignored`` being left out of account.
+
+    It is if no member has a parent in another group of the same session.  See POSIX, "Orphaned
+    Process Group"; Linux kernel/exit.c.
+    """
+    group, session = task_pgrp(task), task_session(task)
+    for member in do_each_pid_task(group, PIDTYPE_PGID):
+        parent = member.real_parent
+        assert parent is not None
+        if (member == ignored or (member.exit_state and thread_group_empty(member))
+                or parent.pid == 1):
+            continue
+        if task_pgrp(parent) != group and task_session(parent) == session:
+            return False
+    return True
+
+
+def has_stopped_jobs(task: task_struct) -> bool:
+    """Tell whether a process of the group of ``task`` is stopped."""
+    return any(signal_of(member).flags & SIGNAL_STOP_STOPPED
+               for member in do_each_pid_task(task_pgrp(task), PIDTYPE_PGID))
+
+
+# --------------------------------------------------------------------------------- delivery
+
+
+class ksignal(NamedTuple):
+    """A signal that a handler is to run for.
+
+    Attributes:
+        info: its siginfo.
+        handler, flags, restorer, mask: the action, as it was when the signal was taken.
+    """
+
+    sig: int
+    info: bytes
+    handler: int
+    flags: int
+    restorer: int
+    mask: int
+
+
+class Fatal(Exception):
+    """The task ends by a signal: the caller calls do_group_exit()."""
+
+    def __init__(self, sig: int) -> None:
+        super().__init__(sig)
+        self.sig = sig
+
+
+def _next_signal(waiting: int) -> int:
+    if waiting & SYNCHRONOUS_MASK:
+        waiting &= SYNCHRONOUS_MASK
+    return (waiting & -waiting).bit_length()
+
+
+def _collect_signal(queue: sigpending, sig: int) -> bytes:
+    """Take a signal out of a set; return its siginfo."""
+    first = None
+    still_pending = False
+    for entry in list_for_each_entry(queue.list, sigqueue, "list"):
+        if entry.info.si_signo == sig:
+            if first is not None:
+                still_pending = True
+                break
+            first = entry
+    if not still_pending:
+        queue.signal &= ~sigmask(sig)
+    if first is None:
+        return _KILL.pack(sig, 0, SI_USER, 0, 0)  # nothing was known, or there was no room for it
+    place = first.pa + _INFO
+    info = bytes(first.k.u8[place : place + INFO_SIZE])
+    _free_sigqueue(first)
+    return info
+
+
+def dequeue_signal(task: task_struct, blocked: int) -> tuple[int, bytes]:
+    """Take the next signal that is not in ``blocked``, the thread's own before the group's.
+
+    Returns:
+        It and its siginfo; 0 if there is none.
+    """
+    for queue in (task.pending, signal_of(task).shared_pending):
+        waiting = queue.signal & ~blocked
+        if waiting:
+            sig = _next_signal(waiting)
+            info = _collect_signal(queue, sig)
+            if sigmask(sig) & SIG_KERNEL_STOP_MASK:
+                task.jobctl |= JOBCTL_STOP_DEQUEUED
+            recalc_sigpending(task)
+            return sig, info
+    recalc_sigpending(task)
+    return 0, b""
+
+
+def get_signal(current: task_struct,
+               report: Callable[[task_struct, bytes], None] | None) -> ksignal | None:
+    """Take signals until one needs a handler, or none is left.
+
+    Args:
+        report: told of each signal that is taken, with its siginfo.
+
+    Returns:
+        The signal that a handler is to run for, or None.
+
+    Raises:
+        Sleep: the task has stopped; call again when it goes on.
+        Fatal: it ends.
+    """
+    k: Kernel = current.k
+    signal = signal_of(current)
+    while True:
+        if signal.flags & SIGNAL_CLD_MASK:
+            why = CLD_CONTINUED if signal.flags & SIGNAL_CLD_CONTINUED else CLD_STOPPED
+            signal.flags &= ~SIGNAL_CLD_MASK
+            _do_notify_parent_cldstop(current, why)
+            continue
+        if signal.flags & SIGNAL_GROUP_EXIT or signal.group_exec_task not in (None, current):
+            current.pending.signal &= ~_SIGKILL
+            recalc_sigpending(current)
+            raise Fatal(SIGKILL)
+        if current.jobctl & JOBCTL_STOP_PENDING:
+            _do_signal_stop(current, 0)
+        sig, info = dequeue_signal(current, current.blocked)
+        if not sig:
+            return None
+        if report is not None:
+            report(current, info)
+        place = sigaction_pa(current, sig) >> 3
+        handler, flags, restorer, mask = k.u64[place : place + 4].tolist()
+        if handler == SIG_IGN:
+            continue
+        if handler != SIG_DFL:
+            if flags & SA_RESETHAND:
+                k.u64[place] = SIG_DFL
+            return ksignal(sig, info, handler, flags, restorer, mask)
+        bit = sigmask(sig)
+        if bit & SIG_KERNEL_IGNORE_MASK or (
+                signal.flags & SIGNAL_UNKILLABLE and not bit & SIG_KERNEL_ONLY_MASK):
+            continue
+        if bit & SIG_KERNEL_STOP_MASK:
+            if sig == SIGSTOP or not is_current_pgrp_orphaned(current):
+                _do_signal_stop(current, sig)
+            continue
+        current.flags |= PF_SIGNALED
+        raise Fatal(sig)
+
+
+# System calls
+
+
+@SYSCALL_DEFINE
+def sys_kill(current: task_struct, pid: Int, sig: Int) -> int:
+    """Send a signal to a process, or to many.  See kill(2)."""
+    kill_something_info(current, sig, user_info(sig, current), pid)
+    return 0
+
+
+@SYSCALL_DEFINE
+def sys_ft_kill(current: task_struct, pid: Long, sig: Int) -> int:
+    """Send a signal to one process.
+
+    One of this project's own calls.  A number that is no process is ESRCH: the original took it for
+    a task and read through its null pointer.
+
+    See: docs/processes.md, "The project's own calls".
+    """
+    if pid <= 0:
+        raise SyscallError(Errno.ESRCH)
+    kill_something_info(current, sig, user_info(sig, current), min(pid, (1 << 31) - 1))
+    return 0
+
+
+@SYSCALL_DEFINE
+def sys_tkill(current: task_struct, pid: Int, sig: Int) -> int:
+    """Send a signal to a thread.  See tkill(2)."""
+    if pid <= 0:
+        raise SyscallError(Errno.EINVAL)
+    do_send_specific(current, 0, pid, sig, user_info(sig, current, SI_TKILL))
+    return 0
+
+
+@SYSCALL_DEFINE
+def sys_tgkill(current: task_struct, tgid: Int, pid: Int, sig: Int) -> int:
+    """Send a signal to a thread of a given process.  See tgkill(2)."""
+    if pid <= 0 or tgid <= 0:
+        raise SyscallError(Errno.EINVAL)
+    do_send_specific(current, tgid, pid, sig, user_info(sig, current, SI_TKILL))
+    return 0
+
+
+def _copy_siginfo(current: task_struct, va: int, sig: int, nr: int) -> bytes:
+    """Return the siginfo that a program has made up, with ``sig`` put in.
+
+    Raises:
+        SyscallError: EFAULT.  EPERM: it claims to be the kernel's or kill(2)'s, and is for
+            another process.
+    """
+    info = copy_from_user(current.k, va, SIGINFO_SIZE)[:INFO_SIZE]
+    code = _CODE.unpack_from(info, 8)[0]
+    if (code >= 0 or code == SI_TKILL) and nr != current.tgid:
+        raise SyscallError(Errno.EPERM)
+    return _CODE.pack(sig) + info[4:]
+
+
+@SYSCALL_DEFINE
+def sys_rt_sigqueueinfo(current: task_struct, pid: Int, sig: Int, uinfo: UserPtr) -> int:
+    """Send a signal with data to a process.  See rt_sigqueueinfo(2)."""
+    info = _copy_siginfo(current, uinfo, sig, pid)
+    task = find_task_by_vpid(current.k, pid)
+    if task is None:
+        raise SyscallError(Errno.ESRCH)
+    group_send_sig_info(sig, info, task, PIDTYPE_TGID)
+    return 0
+
+
+@SYSCALL_DEFINE
+def sys_rt_tgsigqueueinfo(current: task_struct, tgid: Int, pid: Int, sig: Int,
+                          uinfo: UserPtr) -> int:
+    """Send a signal with data to a thread.  See rt_tgsigqueueinfo(2)."""
+    if pid <= 0 or tgid <= 0:
+        raise SyscallError(Errno.EINVAL)
+    info = _copy_siginfo(current, uinfo, sig, tgid)
+    do_send_specific(current, tgid, pid, sig, info)
+    return 0
+
+
+@SYSCALL_DEFINE
+def sys_rt_sigpending(current: task_struct, uset: UserPtr, sigsetsize: ULong) -> int:
+    """Return the signals that are blocked and wait.  See sigpending(2)."""
+    if sigsetsize > SIGSET_SIZE:
+        raise SyscallError(Errno.EINVAL)
+    waiting = (current.pending.signal | signal_of(current).shared_pending.signal) & current.blocked
+    copy_to_user(current.k, uset, waiting.to_bytes(SIGSET_SIZE, "little")[:sigsetsize])
+    return 0
