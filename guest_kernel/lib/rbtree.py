@@ -18,7 +18,7 @@ See: Linux lib/rbtree.c, include/linux/rbtree.h; Cormen et al., "Introduction to
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, TypeVar
 
 from guest_kernel.layout.declare import PHYSICAL_MASK, Struct
@@ -77,6 +77,28 @@ def rb_insert_color(node: rb_node, root: rb_root) -> None:
 def rb_erase(node: rb_node, root: rb_root) -> None:
     """Take ``node`` out of the tree.  Its own words are left as they are."""
     rb_erase_va(node.k.u64, node.va, root.pa)
+
+
+def rb_build_va(u64: memoryview, nodes: Sequence[int], root: int) -> None:
+    """Make a tree of ``nodes``, which are in order, at once; what they held before is lost.
+
+    It is as flat as can be: NULL pointers are on the last two levels.  So the nodes of the last
+    level are red, and each path has as many black ones as there are levels above it.
+    """
+    last = len(nodes).bit_length()
+
+    def build(low: int, high: int, parent: int, level: int) -> int:
+        if low == high:
+            return 0
+        middle = low + high >> 1
+        node = nodes[middle]
+        word = (node & PHYSICAL_MASK) >> 3
+        u64[word] = parent if level == last > 1 else parent | BLACK
+        u64[word + LEFT] = build(low, middle, node, level + 1)
+        u64[word + RIGHT] = build(middle + 1, high, node, level + 1)
+        return node
+
+    u64[(root & PHYSICAL_MASK) >> 3] = build(0, len(nodes), 0, 1)
 
 
 def rb_replace_node(victim: rb_node, new: rb_node, root: rb_root) -> None:

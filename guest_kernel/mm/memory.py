@@ -100,6 +100,7 @@ from guest_kernel.mm.pgtable import (
     A,
     D,
     P,
+    copy_entries,
     flush_tlb_mm,
     flush_tlb_page,
     flush_tlb_range,
@@ -735,33 +736,20 @@ def _pd_slot(k: Kernel, mm: mm_struct, va: int) -> int:
 
 def _copy_table(k: Kernel, new: mm_struct, old: mm_struct, slot: int, va: int,
                 holes: list[tuple[int, int]]) -> None:
-    """Copy a table of which the child does not get all: entry by entry."""
-    u64, i32 = k.u64, k.i32
+    """Copy a table of which the child does not get all, and empty the holes of the copy."""
+    u64 = k.u64
     if not u64[slot] & RW:
         unshare_table(k, slot)
-    first = (u64[slot] & FRAME_MASK) >> 3
-    entries = u64[first : first + 512].tolist()
+    target = pte_alloc(k, new.pa, va) & -PAGE_SIZE
+    copy_entries(k, u64[slot] & FRAME_MASK, target)
     left_out: list[int] = []
     for start, end in holes:
-        low, high = start - va >> PAGE_SHIFT, end - va >> PAGE_SHIFT
-        left_out += [pte for pte in entries[low:high] if pte]
-        entries[low:high] = [0] * (high - low)
+        low, high = (target >> 3) + (start - va >> PAGE_SHIFT), (target >> 3) + (end - va
+                                                                               >> PAGE_SHIFT)
+        left_out += [pte for pte in u64[low:high].tolist() if pte]
+        u64[low:high] = _NO_ENTRIES[: high - low]
     _account_rss(k, new.pa, left_out, -1)
-    if not any(entries):
-        return
-    target = pte_alloc(k, new.pa, va) >> 3
-    mem_map = mem_map_index(k)
-    for i, pte in enumerate(entries):
-        if not pte:
-            continue
-        if pte & (RW | ANON) == RW | ANON:
-            pte &= ~RW
-            u64[first + i] = pte
-        u64[target + i] = pte
-        if not pte & SPECIAL:
-            frame = mem_map + ((pte & FRAME_MASK) >> PAGE_SHIFT << STRUCT_PAGE_SHIFT)
-            i32[frame + REFCOUNT] += 1
-            i32[frame + MAPCOUNT] += 1
+    _release(k, left_out)
 
 
 register_fault_handler(handle_mm_fault, fault_in)

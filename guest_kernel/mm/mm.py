@@ -24,10 +24,7 @@ from guest_kernel.layout.mm_types import (
     STACK_GUARD_GAP,
     TASK_SIZE,
     TASK_UNMAPPED_BASE,
-    VM_ACCOUNT,
-    VM_DONTCOPY,
     VM_LOCKED_MASK,
-    VM_WIPEONFORK,
     mm_struct,
     vm_data,
 )
@@ -38,19 +35,9 @@ from guest_kernel.mm.page_alloc import get_zeroed_page
 from guest_kernel.mm.pgtable import pgd_alloc, pgd_free
 from guest_kernel.mm.slab import kfree, kzalloc
 from guest_kernel.mm.vma import (
-    anon_vma_fork,
-    for_each_vma,
+    dup_vmas,
+    free_vmas,
     page_align,
-    unlink_anon_vmas,
-    unlink_file_vma,
-    vm_acct_memory,
-    vm_area_dup,
-    vm_area_free,
-    vm_enough_memory,
-    vm_stat_account,
-    vma_link,
-    vma_pages,
-    vma_set_flags,
 )
 
 # The stack gets at least and at most so much room below it, whatever its limit.
@@ -163,17 +150,7 @@ def exit_mmap(mm: mm_struct) -> None:
     """Unmap everything: entries, frames, tables, VMAs."""
     update_hiwater_rss(mm)
     free_user_page_tables(mm)
-    accounted = 0
-    for vma in for_each_vma(mm):
-        if vma.vm_flags & VM_ACCOUNT:
-            accounted += vma_pages(vma)
-        unlink_file_vma(vma)
-        vm_area_free(vma)
-    vm_acct_memory(mm.k, -accounted)
-    mm.mmap = mm.mmap_cache = None
-    mm.mm_rb.rb_node = None
-    mm.map_count = 0
-    mm.total_vm = mm.data_vm = mm.exec_vm = mm.stack_vm = mm.locked_vm = 0
+    free_vmas(mm)
 
 
 def set_mm_exe_file(mm: mm_struct, exe_file: file) -> None:
@@ -205,37 +182,9 @@ def dup_mmap(oldmm: mm_struct) -> mm_struct:
         exe_file = mm.exe_file
         if exe_file is not None:
             get_file(exe_file)
-        left_out = _dup_vmas(mm, oldmm)
+        left_out = dup_vmas(mm, oldmm)
         copy_page_tables(mm, oldmm, left_out)
     except BaseException:
         mmput(mm)
         raise
     return mm
-
-
-def _dup_vmas(mm: mm_struct, oldmm: mm_struct) -> list[tuple[int, int]]:
-    """Copy the VMAs; return the ranges whose pages the child does not get."""
-    k: Kernel = mm.k
-    left_out: list[tuple[int, int]] = []
-    for vma in for_each_vma(oldmm):
-        flags = vma.vm_flags
-        if flags & (VM_DONTCOPY | VM_WIPEONFORK):
-            left_out.append((vma.vm_start, vma.vm_end))
-        if flags & VM_DONTCOPY:
-            vm_stat_account(mm, flags, -vma_pages(vma))
-            continue
-        if flags & VM_ACCOUNT:
-            vm_enough_memory(k, vma_pages(vma))
-        try:
-            copy = vm_area_dup(vma, mm)
-        except BaseException:
-            if flags & VM_ACCOUNT:
-                vm_acct_memory(k, -vma_pages(vma))
-            raise
-        vma_set_flags(copy, flags & ~VM_LOCKED_MASK)
-        if flags & VM_WIPEONFORK:
-            unlink_anon_vmas(copy)
-        else:
-            anon_vma_fork(copy, vma)
-        vma_link(mm, copy)
-    return left_out

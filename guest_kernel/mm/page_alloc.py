@@ -84,6 +84,9 @@ _RESERVED: Final = 1 << PG_reserved
 _ONE_REFERENCE: Final = 1 << 32 | 0xFFFF_FFFF  # _refcount 1, _mapcount -1
 
 _ONE_MAPPING: Final = 1 << 32  # _refcount 1, _mapcount 0
+_MAPCOUNT_MASK: Final = 0xFFFF_FFFF
+# Added to both counts at once, as a word, of a page that is mapped already.
+REFERENCE_AND_MAPPING: Final = 1 << 32 | 1
 _ZERO_PAGE: Final = bytes(PAGE_SIZE)
 _ONES: Final = memoryview(_ONE_REFERENCE.to_bytes(8, "little") * MAX_ORDER_NR_PAGES).cast("Q")
 _ZEROS: Final = memoryview(bytes(8 * MAX_ORDER_NR_PAGES)).cast("Q")
@@ -350,8 +353,12 @@ def release_mapped_pages(k: Kernel, pas: Iterable[int]) -> None:
         if u64[p + _COUNTS] == _ONE_MAPPING and not u64[p] and not u64[p + _MAPPING]:
             u64[p + _COUNTS] = 0
             freed.append(pa >> PAGE_SHIFT)
+            continue
+        counts = u64[p + _COUNTS]
+        if counts >> 32 > 1 and counts & _MAPCOUNT_MASK:
+            u64[p + _COUNTS] = counts - REFERENCE_AND_MAPPING
         else:
-            i32[(p + _COUNTS) << 1] -= 1
+            i32[(p + _COUNTS) << 1] -= 1  # of the last mapping: from 0 to -1
             put_page(k, pa)
     _free_frames(k, freed)
 

@@ -31,7 +31,6 @@ arch/x86/mm/init_64.c, mm/memory.c free_pgtables().
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterator
 from typing import Final
 
@@ -42,7 +41,13 @@ from guest_kernel.layout.declare import PAGE_OFFSET, PHYSICAL_MASK, START_KERNEL
 from guest_kernel.layout.mm_types import mm_struct, vm_data
 from guest_kernel.layout.page import mm_data, page
 from guest_kernel.layout.sched import pcpu_hot, task_struct
-from guest_kernel.mm.page_alloc import alloc_page, get_zeroed_page, page_count, put_page
+from guest_kernel.mm.page_alloc import (
+    REFERENCE_AND_MAPPING,
+    alloc_page,
+    get_zeroed_page,
+    page_count,
+    put_page,
+)
 
 # Plain integers: an IntFlag makes an object per operation.
 P: Final = int(PTE.P)
@@ -73,6 +78,9 @@ P4D_SIZE: Final = 1 << 39
 USER_ENTRIES: Final = 256  # of a PML4: the lower half
 USER_PGTABLES_CEILING: Final = 1 << 47
 
+_CHUNK: Final = 16  # entries of a table that are looked at together
+_CHUNK_BYTES: Final = 8 * _CHUNK
+_EMPTY_CHUNK: Final = bytes(_CHUNK_BYTES)
 _HALF_TABLE: Final = PAGE_SIZE // 2
 _PRESENT_LARGE: Final = P | PS
 
@@ -90,6 +98,12 @@ _MEM_MAP: Final = mm_data.offsetof("mem_map")
 STRUCT_PAGE_SHIFT: Final = (page.size >> 2).bit_length() - 1
 MAPCOUNT: Final = page.offsetof("_mapcount") >> 2
 REFCOUNT: Final = page.offsetof("_refcount") >> 2
+
+# The same as a word of k.u64, with both counts in it.
+_MEM_MAP_WORD: Final = _MEM_MAP >> 3
+_COUNTS: Final = page.offsetof("_mapcount")
+_PFN_TO_WORDS: Final = 12 - (page.size >> 3).bit_length() + 1
+_RW_ANON: Final = RW | ANON
 
 
 def current_pa(k: Kernel) -> int:
@@ -187,7 +201,7 @@ def unshare_table(k: Kernel, slot: int) -> None:
     Raises:
         OutOfFrames: nothing has changed.
     """
-    u64, i32 = k.u64, k.i32
+    u64 = k.u64
     entry = u64[slot]
     old = entry & FRAME_MASK
     if page_count(k, old) == 1:
@@ -195,23 +209,25 @@ def unshare_table(k: Kernel, slot: int) -> None:
         return
     new = alloc_page(k)
     k.data(vm_data).fault_unshare += 1
-    mem_map = mem_map_index(k)
-    first = old >> 3
-    entries = u64[first : first + 512].tolist()
-    for index, pte in enumerate(entries):
-        if not pte:
-            continue
-        if pte & (RW | ANON) == RW | ANON:
-            pte &= ~RW
-            entries[index] = pte
-            u64[first + index] = pte
-        if not pte & SPECIAL:
-            frame = mem_map + ((pte & FRAME_MASK) >> 12 << STRUCT_PAGE_SHIFT)
-            i32[frame + REFCOUNT] += 1
-            i32[frame + MAPCOUNT] += 1
-    u64[new >> 3 : (new >> 3) + 512] = memoryview(array("Q", entries))
+    copy_entries(k, old, new)
     put_page(k, old)
     u64[slot] = new | USER_TABLE
+
+
+def copy_entries(k: Kernel, old: int, new: int) -> None:
+    """Make the table at ``new`` map what the one at ``old`` maps, with references of its own.
+
+    Private frames become read-only in both.
+    """
+    u64 = k.u64
+    counts = (u64[k.mm_word + _MEM_MAP_WORD] & PHYSICAL_MASK) + _COUNTS >> 3
+    first = old >> 3
+    for index, pte in _present(u64, first, 0, 511):
+        if pte & _RW_ANON == _RW_ANON:
+            u64[first + index] = pte & ~RW
+        if not pte & SPECIAL:
+            u64[counts + ((pte & FRAME_MASK) >> _PFN_TO_WORDS)] += REFERENCE_AND_MAPPING
+    k.u8[new : new + PAGE_SIZE] = k.u8[old : old + PAGE_SIZE]
 
 
 # -------------------------------------------------------------------------------- ranges
@@ -241,15 +257,19 @@ def page_tables(k: Kernel, pgd_pa: int, start: int, end: int) -> Iterator[tuple[
 
 def _present(u64: memoryview, table: int, first: int, last: int) -> list[tuple[int, int]]:
     """Return ``(index, entry)`` of the entries ``first`` to ``last`` of a table that are not 0."""
-    if last - first > 8:
-        # Most tables are almost empty: let C code find where the few entries are.
-        data = u64[table + first : table + last + 1].tobytes()
-        last = first + (len(data.rstrip(b"\0")) - 1 >> 3)
-        first += len(data) - len(data.lstrip(b"\0")) >> 3
-        if last < first:
-            return []
-    entries = u64[table + first : table + last + 1].tolist()
-    return [(i, entry) for i, entry in enumerate(entries, first) if entry]
+    if last - first < _CHUNK:
+        entries = u64[table + first : table + last + 1].tolist()
+        return [(i, entry) for i, entry in enumerate(entries, first) if entry]
+    # Most tables are almost empty: a comparison passes over a chunk of zeros at once.
+    found = []
+    data = u64[table + first : table + last + 1].tobytes()
+    for place in range(0, len(data), _CHUNK_BYTES):
+        chunk = data[place : place + _CHUNK_BYTES]
+        if chunk != _EMPTY_CHUNK:
+            index = first + (place >> 3)
+            found += [(i, entry) for i, entry in enumerate(memoryview(chunk).cast("Q"), index)
+                      if entry]
+    return found
 
 
 def user_tables(k: Kernel, pgd_pa: int) -> tuple[list[int], list[int]]:

@@ -23,17 +23,22 @@ from guest_kernel.errors import BUG_ON, Errno, SyscallError
 from guest_kernel.kernel import Kernel
 from guest_kernel.layout.declare import PAGE_OFFSET, PHYSICAL_MASK
 from guest_kernel.layout.fs import address_space
+from guest_kernel.layout.fs import file as file_struct
 from guest_kernel.layout.mm_types import (
     STACK_GUARD_GAP,
     VM_ACCESS_FLAGS,
+    VM_ACCOUNT,
+    VM_DONTCOPY,
     VM_EXEC,
     VM_GROWSDOWN,
+    VM_LOCKED_MASK,
     VM_MAYWRITE,
     VM_OPS_NONE,
     VM_OPS_SHMEM,
     VM_SHARED,
     VM_SPECIAL,
     VM_STACK,
+    VM_WIPEONFORK,
     VM_WRITE,
     mm_struct,
     shmem,
@@ -44,18 +49,37 @@ from guest_kernel.layout.page import mm_data
 from guest_kernel.layout.rbtree import rb_node
 from guest_kernel.layout.sched import RLIMIT_AS, RLIMIT_DATA, signal_struct, task_struct
 from guest_kernel.layout.sched import rlimit as rlimit_struct
-from guest_kernel.lib.list import list_add_tail, list_del
-from guest_kernel.lib.rbtree import rb_erase_va, rb_insert_color_va, rb_link_node_va
+from guest_kernel.lib.list import list_add_tail, list_add_tail_va, list_del, list_del_va
+from guest_kernel.lib.rbtree import rb_build_va, rb_erase_va, rb_insert_color_va, rb_link_node_va
 from guest_kernel.mm.filemap import fput, get_file
 from guest_kernel.mm.pgtable import NX, PROTNONE, RW, US, A, P, current_pa
 from guest_kernel.mm.shmem import shmem_get, shmem_put
-from guest_kernel.mm.slab import kfree, kzalloc
+from guest_kernel.mm.slab import (
+    kfree,
+    kmem_cache_alloc,
+    kmem_cache_free,
+    kzalloc,
+    struct_cache,
+)
 
 # Offsets in words of 8 bytes, for indexing k.u64 from a VMA's first word.
 VMA_START: Final = vm_area_struct.offsetof("vm_start") >> 3
 VMA_END: Final = vm_area_struct.offsetof("vm_end") >> 3
 _NEXT: Final = vm_area_struct.offsetof("vm_next") >> 3
 _PREV: Final = vm_area_struct.offsetof("vm_prev") >> 3
+_MM: Final = vm_area_struct.offsetof("vm_mm") >> 3
+_FLAGS: Final = vm_area_struct.offsetof("vm_flags") >> 3
+_FILE: Final = vm_area_struct.offsetof("vm_file") >> 3
+_ANON_VMA: Final = vm_area_struct.offsetof("anon_vma") >> 3
+_OPS: Final = vm_area_struct.offsetof("vm_ops") >> 3  # and anon_vma_chain in the high half
+_PRIVATE: Final = vm_area_struct.offsetof("vm_private_data") >> 3
+_LOW_HALF: Final = 0xFFFF_FFFF
+_SHARED: Final = vm_area_struct.offsetof("shared")
+_F_COUNT: Final = file_struct.offsetof("f_count")
+_F_MAPPING: Final = file_struct.offsetof("f_mapping")
+_I_MMAP: Final = address_space.offsetof("i_mmap")
+_I_MMAP_WRITABLE: Final = address_space.offsetof("i_mmap_writable")
+_SHARED_WRITABLE: Final = VM_SHARED | VM_MAYWRITE
 _RB: Final = vm_area_struct.offsetof("vm_rb")
 _RB_LEFT: Final = (rb_node.offsetof("rb_left")) >> 3
 _RB_RIGHT: Final = (rb_node.offsetof("rb_right")) >> 3
@@ -377,6 +401,118 @@ def _file_mapping(vma: vm_area_struct) -> address_space | None:
     return None if file is None else file.f_mapping
 
 
+def dup_vmas(mm: mm_struct, oldmm: mm_struct) -> list[tuple[int, int]]:
+    """Give the empty ``mm`` a copy of each VMA that a child inherits: fork.
+
+    The copies are made as blocks of bytes, and then linked all at once.
+
+    Returns:
+        The ranges whose pages the child does not get: MADV_DONTFORK, MADV_WIPEONFORK.
+
+    Raises:
+        OutOfFrames, SyscallError (ENOMEM): ``mm`` is still empty.
+    """
+    k: Kernel = mm.k
+    u8, u64 = k.u8, k.u64
+    kept, left_out, accounted = [], [], 0
+    old = u64[(oldmm.pa + _MM_MMAP) >> 3] & PHYSICAL_MASK
+    while old:
+        v = old >> 3
+        flags = u64[v + _FLAGS]
+        if flags & (VM_DONTCOPY | VM_WIPEONFORK):
+            left_out.append((u64[v + VMA_START], u64[v + VMA_END]))
+        if flags & VM_DONTCOPY:
+            vm_stat_account(mm, flags, -(u64[v + VMA_END] - u64[v + VMA_START] >> PAGE_SHIFT))
+        else:
+            kept.append(old)
+            if flags & VM_ACCOUNT:
+                accounted += u64[v + VMA_END] - u64[v + VMA_START] >> PAGE_SHIFT
+        old = u64[v + _NEXT] & PHYSICAL_MASK
+    if accounted:
+        vm_enough_memory(k, accounted)
+    copies: list[int] = []
+    try:
+        cache = struct_cache(k, vm_area_struct)
+        for _ in kept:
+            copies.append(kmem_cache_alloc(k, cache))
+    except BaseException:
+        vm_acct_memory(k, -accounted)
+        for new in copies:
+            kmem_cache_free(k, new)
+        raise
+    mm_va = mm.va
+    size = vm_area_struct.size
+    prev = 0
+    for old, new in zip(kept, copies, strict=True):
+        u8[new : new + size] = u8[old : old + size]
+        v = new >> 3
+        u64[v + _MM] = mm_va
+        u64[v + _PREV] = prev
+        u64[(prev & PHYSICAL_MASK) + (_NEXT << 3) >> 3 if prev else (mm.pa + _MM_MMAP) >> 3] = (
+            new + PAGE_OFFSET)
+        prev = new + PAGE_OFFSET
+        _inherit(k, new)
+    if prev:
+        u64[((prev & PHYSICAL_MASK) >> 3) + _NEXT] = 0
+    rb_build_va(u64, [new + PAGE_OFFSET + _RB for new in copies], mm.pa + _MM_RB)
+    mm.map_count = len(copies)
+    return left_out
+
+
+def _inherit(k: Kernel, new: int) -> None:
+    """Make a copied VMA's references and flags the child's."""
+    u64, v = k.u64, new >> 3
+    flags = u64[v + _FLAGS]
+    if flags & VM_LOCKED_MASK:
+        u64[v + _FLAGS] = flags & ~VM_LOCKED_MASK
+    if flags & VM_WIPEONFORK:
+        u64[v + _ANON_VMA] = 0
+        u64[v + _OPS] &= _LOW_HALF
+    elif u64[v + _ANON_VMA]:
+        # The child's own anonymous pages beside those that it inherits.
+        u64[v + _ANON_VMA] = _new_anon_vma(k)
+        u64[v + _OPS] += 1 << 32  # anon_vma_chain
+    file = u64[v + _FILE] & PHYSICAL_MASK
+    if file:
+        u64[(file + _F_COUNT) >> 3] += 1
+        mapping = u64[(file + _F_MAPPING) >> 3] & PHYSICAL_MASK
+        list_add_tail_va(u64, new + PAGE_OFFSET + _SHARED, mapping + PAGE_OFFSET + _I_MMAP)
+        if flags & _SHARED_WRITABLE == _SHARED_WRITABLE:
+            k.i32[(mapping + _I_MMAP_WRITABLE) >> 2] += 1
+    elif u64[v + _OPS] & _LOW_HALF == VM_OPS_SHMEM:
+        shmem_get(shmem.at(k, u64[v + _PRIVATE]))
+
+
+def free_vmas(mm: mm_struct) -> None:
+    """Free all VMAs of an address space that ends; nothing of them is mapped any more."""
+    k: Kernel = mm.k
+    u64 = k.u64
+    accounted = 0
+    vma = u64[(mm.pa + _MM_MMAP) >> 3] & PHYSICAL_MASK
+    while vma:
+        v = vma >> 3
+        following = u64[v + _NEXT] & PHYSICAL_MASK
+        flags = u64[v + _FLAGS]
+        if flags & VM_ACCOUNT:
+            accounted += u64[v + VMA_END] - u64[v + VMA_START] >> PAGE_SHIFT
+        file = u64[v + _FILE] & PHYSICAL_MASK
+        if file:
+            list_del_va(u64, vma + PAGE_OFFSET + _SHARED)
+            if flags & _SHARED_WRITABLE == _SHARED_WRITABLE:
+                mapping = u64[(file + _F_MAPPING) >> 3] & PHYSICAL_MASK
+                k.i32[(mapping + _I_MMAP_WRITABLE) >> 2] -= 1
+            fput(file_struct(k, file))
+        elif u64[v + _OPS] & _LOW_HALF == VM_OPS_SHMEM:
+            shmem_put(shmem.at(k, u64[v + _PRIVATE]))
+        kmem_cache_free(k, vma)
+        vma = following
+    vm_acct_memory(k, -accounted)
+    mm.mmap = mm.mmap_cache = None
+    mm.mm_rb.rb_node = None
+    mm.map_count = 0
+    mm.total_vm = mm.data_vm = mm.exec_vm = mm.stack_vm = mm.locked_vm = 0
+
+
 def insert_vm_struct(mm: mm_struct, vma: vm_area_struct) -> None:
     """Link a VMA that the kernel made for a program.  Its pages are not accounted.
 
@@ -426,13 +562,6 @@ def _anon_vma_compatible(a: vm_area_struct, b: vm_area_struct) -> bool:
         and not (a.vm_flags ^ b.vm_flags) & ~VM_ACCESS_FLAGS
         and b.vm_pgoff == a.vm_pgoff + vma_pages(a)
     )
-
-
-def anon_vma_fork(vma: vm_area_struct, parent: vm_area_struct) -> None:
-    """Give a forked child's copy of ``parent`` its own anonymous pages beside the inherited."""
-    if parent.anon_vma:
-        vma.anon_vma = _new_anon_vma(vma.k)
-        vma.anon_vma_chain = parent.anon_vma_chain + 1
 
 
 def unlink_anon_vmas(vma: vm_area_struct) -> None:

@@ -248,6 +248,8 @@ def test_unshare_copies_and_protects_private_pages(k: FlushingKernel) -> None:
     slot = pte_alloc(k, mm.pa, va) >> 3
     k.u64[slot] = private | LEAF | ANON
     k.u64[slot + 1] = shared | LEAF
+    for pa in (private, shared):
+        k.i32[pgtable.page_index(k, pa) + pgtable.MAPCOUNT] = 0  # mapped once
     table = share(k, mm, other, va)
     assert page_count(k, table) == 2
     for space in (mm, other):
