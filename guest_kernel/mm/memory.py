@@ -48,6 +48,7 @@ from guest_kernel.layout.mm_types import (
     MM_ANONPAGES,
     MM_FILEPAGES,
     MM_SHMEMPAGES,
+    NR_MM_COUNTERS,
     STACK_GUARD_GAP,
     TASK_SIZE_MAX,
     VM_ACCESS_FLAGS,
@@ -164,6 +165,7 @@ _HELD_CODE: Final = 1 << PG_held_code
 # What of an entry stays when its rights change.
 _PAGE_CHG_MASK: Final = FRAME_MASK | A | D | SPECIAL | ANON | SHMEM
 _NO_ENTRIES: Final = memoryview(bytes(PAGE_SIZE)).cast("Q")
+_NO_RSS: Final = memoryview(bytes(8 * NR_MM_COUNTERS)).cast("q")
 
 FAULT_AROUND_PAGES: Final = 16  # mapped at once if they are cached; Linux: fault_around_bytes
 
@@ -578,7 +580,7 @@ def zap_page_range(mm: mm_struct, start: int, end: int) -> None:
 
 def _release(k: Kernel, entries: list[int]) -> None:
     """Drop the references that entries which are gone have held."""
-    release_mapped_pages(k, [pte & FRAME_MASK for pte in entries if not pte & SPECIAL])
+    release_mapped_pages(k, [pte for pte in entries if not pte & SPECIAL])
 
 
 def _account_rss(k: Kernel, mm_pa: int, entries: list[int], sign: int) -> None:
@@ -620,7 +622,7 @@ def free_user_page_tables(mm: mm_struct) -> None:
     for table in tables:
         if page_count(k, table) == 1:
             gone += present_entries(k, table)
-    _account_rss(k, mm.pa, gone, -1)
+    mm.rss_stat[:] = _NO_RSS
     k.u64[pgd >> 3 : (pgd >> 3) + USER_ENTRIES] = _NO_ENTRIES[:USER_ENTRIES]
     _release(k, gone)
     release_pages(k, tables)

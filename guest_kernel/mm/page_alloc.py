@@ -29,7 +29,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NoReturn
 
-from emulator.arch.paging import PAGE_SHIFT, PAGE_SIZE
+from emulator.arch.paging import FRAME_MASK, PAGE_SHIFT, PAGE_SIZE
 from guest_kernel.errors import BUG, BUG_ON
 from guest_kernel.kernel import Kernel
 from guest_kernel.layout.declare import PAGE_OFFSET, PHYSICAL_MASK
@@ -84,6 +84,7 @@ _RESERVED: Final = 1 << PG_reserved
 _ONE_REFERENCE: Final = 1 << 32 | 0xFFFF_FFFF  # _refcount 1, _mapcount -1
 
 _ONE_MAPPING: Final = 1 << 32  # _refcount 1, _mapcount 0
+_TWO_MAPPINGS: Final = 2 << 32  # _refcount 2, _mapcount 0: less than any with a _mapcount of 1
 _MAPCOUNT_MASK: Final = 0xFFFF_FFFF
 # Added to both counts at once, as a word, of a page that is mapped already.
 REFERENCE_AND_MAPPING: Final = 1 << 32 | 1
@@ -344,22 +345,25 @@ def release_pages(k: Kernel, pas: Iterable[int]) -> None:
 
 
 def release_mapped_pages(k: Kernel, pas: Iterable[int]) -> None:
-    """Drop, for each page, the mapping of a user entry and the reference that it held."""
-    u64, i32 = k.u64, k.i32
+    """Drop, for each page, the mapping of a user entry and the reference that it held.
+
+    Args:
+        pas: their addresses; bits outside of FRAME_MASK are passed over, so entries will do.
+    """
+    u64 = k.u64
     mem_map = (u64[k.mm_word + _MEM_MAP] & PHYSICAL_MASK) >> 3
     freed = []
-    for pa in pas:
-        p = mem_map + (pa >> PAGE_SHIFT << _PAGE_WORDS_SHIFT)
-        if u64[p + _COUNTS] == _ONE_MAPPING and not u64[p] and not u64[p + _MAPPING]:
-            u64[p + _COUNTS] = 0
-            freed.append(pa >> PAGE_SHIFT)
-            continue
+    for entry in pas:
+        p = mem_map + ((entry & FRAME_MASK) >> _WORD_TO_PA)
         counts = u64[p + _COUNTS]
-        if counts >> 32 > 1 and counts & _MAPCOUNT_MASK:
+        if counts > _TWO_MAPPINGS and counts & _MAPCOUNT_MASK:
             u64[p + _COUNTS] = counts - REFERENCE_AND_MAPPING
+        elif counts == _ONE_MAPPING and not u64[p] and not u64[p + _MAPPING]:
+            u64[p + _COUNTS] = 0
+            freed.append((entry & FRAME_MASK) >> PAGE_SHIFT)
         else:
-            i32[(p + _COUNTS) << 1] -= 1  # of the last mapping: from 0 to -1
-            put_page(k, pa)
+            k.i32[(p + _COUNTS) << 1] -= 1  # of the last mapping: from 0 to -1
+            put_page(k, entry & FRAME_MASK)
     _free_frames(k, freed)
 
 

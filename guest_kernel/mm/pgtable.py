@@ -288,7 +288,13 @@ def user_tables(k: Kernel, pgd_pa: int) -> tuple[list[int], list[int]]:
 
 def present_entries(k: Kernel, table: int) -> list[int]:
     """Return the entries of the table at physical address ``table`` that are not 0."""
-    return [entry for _, entry in _present(k.u64, table >> 3, 0, 511)]
+    found: list[int] = []
+    data = bytes(k.u8[table : table + PAGE_SIZE])
+    for place in range(0, PAGE_SIZE, _CHUNK_BYTES):
+        chunk = data[place : place + _CHUNK_BYTES]
+        if chunk != _EMPTY_CHUNK:
+            found += filter(None, memoryview(chunk).cast("Q"))
+    return found
 
 
 def free_pgtables(k: Kernel, mm: mm_struct, start: int, end: int, floor: int,
