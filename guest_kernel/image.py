@@ -20,27 +20,36 @@ from typing import Final
 
 from emulator import assembler, elf
 from emulator.arch import descriptors
-from emulator.arch.exceptions import NR_VECTORS, WITH_ERROR_CODE
-from emulator.arch.paging import LARGE_PAGE_SIZE, PAGE_SIZE, PTE
+from emulator.arch.exceptions import NR_VECTORS, WITH_ERROR_CODE, PageFaultError
+from emulator.arch.paging import FRAME_MASK, LARGE_PAGE_SIZE, PAGE_SIZE, PTE
 from emulator.arch.registers import CR0, CR4, EFER, MSR, RFLAGS
 from emulator.cpu.cpu import HOST_CALL_PORT
 from guest_kernel.errors import Errno
 from guest_kernel.layout import sched
-from guest_kernel.layout.declare import KERNEL_LOAD, START_KERNEL_MAP, Struct
+from guest_kernel.layout.declare import KERNEL_LOAD, PAGE_OFFSET, START_KERNEL_MAP, Struct
 from guest_kernel.layout.fs import fs_data
 from guest_kernel.layout.hostcall import HostCall
 from guest_kernel.layout.init import init_data
-from guest_kernel.layout.mm_types import vm_data
-from guest_kernel.layout.page import mm_data
+from guest_kernel.layout.mm_types import (
+    MM_ANONPAGES,
+    MM_FILEPAGES,
+    VM_SHARED,
+    VM_WRITE,
+    mm_struct,
+    vm_area_struct,
+    vm_data,
+)
+from guest_kernel.layout.page import mm_data, page
 from guest_kernel.layout.printk import printk_data
 from guest_kernel.layout.ptrace import pt_regs
 from guest_kernel.layout.sched import THREAD_SIZE, pcpu_hot, sched_data, task_struct
 from guest_kernel.layout.stats import stats_data
 from guest_kernel.layout.tty import tty_data
+from guest_kernel.mm import pgtable
 from guest_kernel.syscall_table import Row, load
 
 ASM: Final = Path(__file__).with_name("asm")
-FILES: Final = ("macros", "boot", "entry", "traps", "switch")
+FILES: Final = ("macros", "boot", "entry", "traps", "fault", "switch")
 BASE: Final = START_KERNEL_MAP + KERNEL_LOAD
 
 # The sections, and the label at the end of each.
@@ -199,6 +208,29 @@ def _tables(labels: dict[str, int]) -> Iterator[tuple[int, bytes]]:
         for index in range(512))
 
 
+def _fault_numbers() -> dict[str, int]:
+    """Return what fault.asm uses."""
+    vma = {f"VMA_{name.upper()}": vm_area_struct.offsetof(name) for name in (
+        "vm_start", "vm_end", "vm_flags", "vm_page_prot", "anon_vma", "vm_ops")}
+    mm = {f"MM_{name.upper()}": mm_struct.offsetof(name) for name in ("pgd", "mmap_cache")}
+    rss = mm_struct.offsetof("rss_stat")
+    frame = {f"PAGE_{name.strip('_').upper()}": page.offsetof(name) for name in (
+        "lru", "private", "_mapcount", "_refcount")}
+    data = {f"VM_DATA_{name.upper()}": vm_data.offsetof(name) for name in (
+        "fault_anon", "cow_copied", "cow_reused")}
+    pages = {f"MM_DATA_{name.replace('.', '_').upper()}": mm_data.offsetof(name) for name in (
+        "mem_map", "pcp.count", "pcp.list")}
+    return vma | mm | frame | data | pages | {
+        "MM_RSS_ANON": rss + 8 * MM_ANONPAGES, "MM_RSS_FILE": rss + 8 * MM_FILEPAGES,
+        "PAGE_LRU_PREV": page.offsetof("lru.prev"), "PAGE_OFFSET": PAGE_OFFSET,
+        "FRAME_MASK": FRAME_MASK, "VM_WRITE": VM_WRITE, "VM_WRITE_SHARED": VM_WRITE | VM_SHARED,
+        "PF_WRITE_USER": int(PageFaultError.W | PageFaultError.U), "PTE_P": pgtable.P,
+        "PTE_P_RW": pgtable.P | pgtable.RW, "PTE_RW_D": pgtable.RW | pgtable.D,
+        "PTE_P_RW_SPECIAL": pgtable.P | pgtable.RW | pgtable.SPECIAL, "PTE_ANON": pgtable.ANON,
+        "PTE_WRITABLE_ANON": pgtable.RW | pgtable.D | pgtable.ANON,
+    }
+
+
 def numbers(rows: Sequence[Row]) -> dict[str, int]:
     """Return every number that the assembly uses by name."""
     names = {f"PT_{name.upper()}": field.offset for name, field in pt_regs.fields.items()}
@@ -208,7 +240,9 @@ def numbers(rows: Sequence[Row]) -> dict[str, int]:
         ("stack", "stack"), ("flags", "flags"), ("pid", "pid"), ("tgid", "tgid"),
         ("thread_sp", "thread.sp"), ("fsbase", "thread.fsbase"), ("gsbase", "thread.gsbase"),
         ("fxsave", "fxsave"), ("set_child_tid", "set_child_tid"),
+        ("mm", "mm"), ("min_flt", "min_flt"),
          ("uid", "uid"), ("euid", "euid"), ("gid", "gid"), ("egid", "egid"))}
+    names |= _fault_numbers()
     names |= {f"HC_{call.name}": call.value for call in HostCall}
     names |= {name: value for name, value in vars(sched).items() if name.startswith("WORK_")}
     cr0 = CR0.WP | CR0.NE | CR0.MP

@@ -21,6 +21,8 @@ error_entry_gs:
     jne error_entry_call
     mov rax, cr2
     mov gs:[PCPU_CR2], rax
+    test byte ptr [rsp + PT_CS], 3
+    jnz user_page_fault        ; fault.asm; what it cannot answer comes back
 error_entry_call:
     mov rax, rsp
     mov gs:[PCPU_REGS], rax

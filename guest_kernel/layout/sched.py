@@ -439,6 +439,7 @@ class pcpu_hot(Struct):
     init_cr3 = U64("page table that start_kernel built")
     prev_dead = Ptr(lambda: task_struct, "a dead task that was switched from; its stack is free")
     preempt_count = U32("not 0: no preemption")
+    hosted_faults = U64("not 0: every page fault goes to the hosted half")
     prev_mm = Ptr(lambda: mm_struct, "an address space that was given up while it was loaded")
 
 

@@ -26,6 +26,7 @@ allocation is recorded and checked, and ``free_page`` wants the only reference.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable
 from typing import Final, NoReturn
 
@@ -50,8 +51,8 @@ from guest_kernel.layout.page import (
     page,
 )
 
-PCP_BATCH: Final = 32  # frames that move between the buddy allocator and pcp at once
-PCP_HIGH: Final = 128  # frames on pcp before a batch moves back
+PCP_BATCH: Final = 64  # frames that move between the buddy allocator and pcp at once
+PCP_HIGH: Final = 256  # frames on pcp before a batch moves back
 
 # Offsets in words of 8 bytes, for indexing k.u64.
 _MEM_MAP: Final = mm_data.offsetof("mem_map") >> 3
@@ -525,21 +526,25 @@ def _fill_pcp(k: Kernel) -> int:
     """
     u64 = k.u64
     mm = k.data(mm_data)
-    mem_map = mm.mem_map + (_LRU << 3)
+    first_lru = mm.mem_map + (_LRU << 3)
     node = head = mm.pcp.list.va
-    node_index = (head & PHYSICAL_MASK) >> 3
     count = 0
     for pfn, n in _take_frames(k, PCP_BATCH):
-        first = mem_map + (pfn << _PAGE_WORDS_SHIFT + 3)
-        for following in range(first, first + n * page.size, page.size):
-            u64[node_index] = following
-            node_index = (following & PHYSICAL_MASK) >> 3
-            u64[node_index + 1] = node
-            node = following
+        first = first_lru + (pfn << _PAGE_WORDS_SHIFT + 3)
+        last = first + (n - 1) * page.size
+        # Neighbours in RAM become neighbours on the list, all at once.
+        u64[(node & PHYSICAL_MASK) >> 3] = first
+        start = (first & PHYSICAL_MASK) >> 3
+        stop = start + (n << _PAGE_WORDS_SHIFT)
+        u64[start:stop:_PAGE_WORDS] = memoryview(
+            array("Q", range(first + page.size, last + 2 * page.size, page.size)))
+        u64[start + 1 : stop : _PAGE_WORDS] = memoryview(
+            array("Q", [node, *range(first, last, page.size)]))
+        node = last
         count += n
     if not count:
         raise OutOfFrames("no frame is free")
-    u64[node_index] = head
+    u64[(node & PHYSICAL_MASK) >> 3] = head
     u64[((head & PHYSICAL_MASK) >> 3) + 1] = node
     u64[(mm.pa >> 3) + _PCP_COUNT] = count
     return count

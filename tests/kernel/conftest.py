@@ -10,7 +10,6 @@ from emulator.memory import Ram
 from guest_kernel.kernel import Kernel
 from guest_kernel.layout.declare import KERNEL_LOAD, START_KERNEL_MAP, Struct
 from guest_kernel.layout.page import mm_data
-from guest_kernel.mm import filemap
 from guest_kernel.mm.page_alloc import mem_init
 from guest_kernel.mm.slab import kmem_cache_init
 
@@ -65,9 +64,3 @@ def boot_kernel() -> Callable[..., BareKernel]:
 def attach_kernel() -> Callable[[Ram], BareKernel]:
     """The function that makes a kernel object for RAM as it is."""
     return attach
-
-
-@pytest.fixture(autouse=True)
-def _own_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a test's address space release files its own way, and no other test's."""
-    monkeypatch.setattr(filemap, "_release_file", filemap._release_file)
