@@ -39,6 +39,7 @@ from guest_kernel.process import (
     ids,
     kthread,
     membarrier,
+    pid_info,
     prctl,
     random,
     resource,
@@ -65,7 +66,7 @@ from guest_kernel.traps import (
 
 # Imported for the handlers that they define.
 HANDLERS: Final = (arch_prctl, clocks, ids, madvise, membarrier, mincore, mprotect, mremap, msync,
-                   nanosleep, prctl, random, resource, rseq, sigaction, sys)
+                   nanosleep, pid_info, prctl, random, resource, rseq, sigaction, sys)
 
 _M64: Final = (1 << 64) - 1
 _RESTART_SYSCALL: Final = number("restart_syscall")

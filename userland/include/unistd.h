@@ -21,6 +21,8 @@ int unlink(const char *path);
 
 pid_t getpid(void);
 pid_t getppid(void);
+pid_t fork(void);
+int execve(const char *path, char *const argv[], char *const envp[]);
 void _exit(int status) __attribute__((noreturn));
 
 int brk(void *end);
