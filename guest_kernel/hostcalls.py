@@ -49,6 +49,7 @@ from guest_kernel.process import (
 from guest_kernel.process.exit import do_group_exit, finish_task_switch
 from guest_kernel.process.fork import schedule_tail, task_pt_regs
 from guest_kernel.process.rseq import rseq_handle_notify_resume
+from guest_kernel.sched import syscalls as sched_syscalls
 from guest_kernel.sched.core import pick_next_task, task_state
 from guest_kernel.sched.wait import finish_wait
 from guest_kernel.signal import sigaction
@@ -66,7 +67,8 @@ from guest_kernel.traps import (
 
 # Imported for the handlers that they define.
 HANDLERS: Final = (arch_prctl, clocks, ids, madvise, membarrier, mincore, mprotect, mremap, msync,
-                   nanosleep, pid_info, prctl, random, resource, rseq, sigaction, sys)
+                   nanosleep, pid_info, prctl, random, resource, rseq, sched_syscalls, sigaction,
+                   sys)
 
 _M64: Final = (1 << 64) - 1
 _RESTART_SYSCALL: Final = number("restart_syscall")
@@ -146,6 +148,7 @@ class HostCalls:
             HostCall.START_KERNEL: lambda: start_kernel(k),
             HostCall.SCHEDULE: self._schedule,
             HostCall.SCHEDULE_TAIL: self._schedule_tail,
+            HostCall.PREEMPT_SCHEDULE: lambda: pick_next_task(k, preempt=True),
             HostCall.FINISH_SWITCH: lambda: finish_task_switch(k),
             HostCall.EXIT_WORK: self._exit_work,
             HostCall.KTHREAD: self._kthread,

@@ -29,6 +29,8 @@ T = TypeVar("T", bound=Struct)
 _CURRENT_TASK = pcpu_hot.offsetof("current_task")
 _WORK = pcpu_hot.offsetof("work")
 _FLUSH_VA = pcpu_hot.offsetof("flush_va")
+_PREEMPT_COUNT = pcpu_hot.offsetof("preempt_count")
+_RUNQUEUES = sched_data.offsetof("runqueues")
 
 
 class Kernel:
@@ -42,7 +44,10 @@ class Kernel:
 
     Attributes:
         u8, u16, u32, u64, i32, i64: views of RAM, see :class:`emulator.memory.Ram`.
-        mm_word, vm_word: where ``mm_data`` and ``vm_data`` lie, as indices of ``u64``.
+        mm_word, vm_word, rq_word: where ``mm_data``, ``vm_data`` and the run queue lie, as indices
+            of ``u64``.
+        pcpu: physical address of ``pcpu_hot``.
+        preempt_count_index: where ``pcpu_hot.preempt_count`` lies, as an index of ``u32``.
     """
 
     def __init__(self, ram: Ram, symbols: dict[str, int], image_end: int,
@@ -59,8 +64,11 @@ class Kernel:
         # Indices in u64 of the globals that the hot paths count in.
         self.mm_word = (symbols.get("mm_data", 0) & PHYSICAL_MASK) >> 3
         self.vm_word = (symbols.get("vm_data", 0) & PHYSICAL_MASK) >> 3
+        self.rq_word = (symbols.get("sched_data", 0) + _RUNQUEUES & PHYSICAL_MASK) >> 3
         if "pcpu_hot" in symbols:
             pcpu = symbols["pcpu_hot"] & PHYSICAL_MASK
+            self.pcpu = pcpu
+            self.preempt_count_index = (pcpu + _PREEMPT_COUNT) >> 2
             self._current_index = (pcpu + _CURRENT_TASK) >> 3
             self._work_index = (pcpu + _WORK) >> 3
             self._flush_va_index = (pcpu + _FLUSH_VA) >> 3

@@ -21,6 +21,7 @@ from guest_kernel.mm.fault import BusError, PageFaultFailed
 from guest_kernel.printk import KERN_ERR, KERN_INFO, printk
 from guest_kernel.process.exit import do_group_exit
 from guest_kernel.sched.core import scheduler_tick
+from guest_kernel.sched.preempt import irq_enter, irq_exit
 from guest_kernel.signal.numbers import (
     BUS_ADRALN,
     FPE_INTDIV,
@@ -164,6 +165,7 @@ def init_8259A(k: Kernel) -> None:
 
 def do_IRQ(k: Kernel, irq: int) -> None:
     """Serve one interrupt."""
+    irq_enter(k)
     out = k.machine.write
     if irq >= 8:
         out(PIC_SLAVE, 1, OCW2_EOI)
@@ -171,9 +173,8 @@ def do_IRQ(k: Kernel, irq: int) -> None:
     if irq == TIMER_IRQ:
         scheduler_tick(k)
         hrtimer_interrupt(k)
-        return
-    handler = IRQ_HANDLERS.get(irq)
-    if handler is None:
+    elif handler := IRQ_HANDLERS.get(irq):
+        handler(k)
+    else:
         printk(k, KERN_ERR, f"irq {irq}: nobody cared")
-        return
-    handler(k)
+    irq_exit(k)

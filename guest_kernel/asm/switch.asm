@@ -4,6 +4,7 @@
 ; Called in process context with IF 0; callee-saved registers are preserved.
 schedule:
     HOST_CALL HC_SCHEDULE
+schedule_switch:
     mov rax, gs:[PCPU_NEXT_TASK]
     test rax, rax
     jz schedule_stays
@@ -18,6 +19,11 @@ schedule:
     HOST_CALL HC_FINISH_SWITCH
 schedule_stays:
     ret
+
+; The same for a task that an interrupt has found in ring 0: it stays runnable whatever its state.
+preempt_schedule_irq:
+    HOST_CALL HC_PREEMPT_SCHEDULE
+    jmp schedule_switch
 
 ; RDI: previous task, RSI: next.  Returns on the next task's stack.
 __switch_to_asm:

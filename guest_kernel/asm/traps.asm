@@ -37,6 +37,20 @@ error_entry_call:
     jnz error_entry_call
 error_return:
     test byte ptr [rsp + PT_CS], 3
-    jz restore_regs_and_iret
+    jz irqentry_exit
     mov qword ptr [rsp + PT_ORIG_AX], -1  ; from here on it means: no system call
     jmp exit_work_check
+
+; Back to ring 0, RSP: pt_regs.  What was interrupted may have to give way: if it ran with interrupts
+; on, nothing forbids it and somebody else is to run.
+irqentry_exit:
+    test dword ptr [rsp + PT_FLAGS], RFLAGS_IF
+    jz restore_regs_and_iret
+    mov eax, gs:[PCPU_PREEMPT_COUNT]
+    test eax, eax
+    jnz restore_regs_and_iret
+    mov rax, gs:[PCPU_CURRENT_TASK]
+    test dword ptr [rax + TASK_TI_FLAGS], TIF_NEED_RESCHED
+    jz restore_regs_and_iret
+    call preempt_schedule_irq
+    jmp irqentry_exit

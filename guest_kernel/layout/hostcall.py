@@ -15,3 +15,4 @@ class HostCall(IntEnum):
     KTHREAD = 7  # one step of the current kernel thread
     BAD_IRET = 8  # pt_regs.ip is not canonical
     SCHEDULE_TAIL = 9  # a new task runs for the first time
+    PREEMPT_SCHEDULE = 10  # the same as SCHEDULE, for a task that did not ask for it

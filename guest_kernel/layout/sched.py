@@ -91,8 +91,13 @@ SYSCALL_WORK_SYSCALL_TRACE: Final = 1 << 2  # a tracer wants to see the call
 
 # Priorities: 0 to 99 real-time (lower is better), 100 to 139 nice -20 to 19.
 MAX_RT_PRIO: Final = 100
-DEFAULT_PRIO: Final = 120
+NICE_WIDTH: Final = 40
+MAX_PRIO: Final = MAX_RT_PRIO + NICE_WIDTH
+DEFAULT_PRIO: Final = MAX_RT_PRIO + NICE_WIDTH // 2
+MIN_NICE: Final = -20
+MAX_NICE: Final = 19
 NICE_0_LOAD: Final = 1024
+WEIGHT_IDLEPRIO: Final = 3  # of SCHED_IDLE
 
 # Scheduling policies, sched(7).
 SCHED_NORMAL: Final = 0
@@ -100,6 +105,23 @@ SCHED_FIFO: Final = 1
 SCHED_RR: Final = 2
 SCHED_BATCH: Final = 3
 SCHED_IDLE: Final = 5
+SCHED_DEADLINE: Final = 6
+SCHED_RESET_ON_FORK: Final = 0x4000_0000
+
+# task_struct.sched_class: an index of the table in sched/core.py.
+RT_SCHED_CLASS: Final = 0
+FAIR_SCHED_CLASS: Final = 1
+IDLE_SCHED_CLASS: Final = 2
+OSTEP_SCHED_CLASS: Final = 3  # the first of the teaching policies', see sched/ostep.py
+
+# pcpu_hot.preempt_count, include/linux/preempt.h: how many reasons there are not to switch.
+PREEMPT_MASK: Final = 0x0000_00FF  # preempt_disable()
+SOFTIRQ_MASK: Final = 0x0000_FF00
+HARDIRQ_MASK: Final = 0x000F_0000  # an interrupt is being served
+NMI_MASK: Final = 0x00F0_0000
+PREEMPT_OFFSET: Final = 0x0000_0001
+HARDIRQ_OFFSET: Final = 0x0001_0000
+PREEMPT_DISABLED: Final = PREEMPT_OFFSET  # the idle task's, always
 
 # Resource limits, getrlimit(2): index in signal_struct.rlim.
 RLIMIT_CPU: Final = 0
@@ -137,15 +159,16 @@ class sched_entity(Struct):
     """A task as the fair scheduler sees it."""
 
     load_weight = U64("weight from nice; 1024 is nice 0")
-    run_node = Embed(rb_node, "its place in the run queue, by deadline")
-    deadline = U64("virtual deadline, EEVDF")
-    group_node = Embed(list_head, "its place in a list of runnable tasks")
+    run_node = Embed(rb_node, "its place in cfs_rq.tasks_timeline, by deadline")
+    deadline = I64("virtual time at which its request is to be served, ns")
+    group_node = Embed(list_head, "teaching policies: its place in ostep_rq.queue")
     on_rq = U32("1: it is on a run queue")
-    exec_start = U64("when it was last charged, rq clock in ns")
+    custom_slice = U32("1: slice was set by sched_setattr(2)")
+    exec_start = U64("when it was last charged, ns")
     sum_exec_runtime = U64("CPU time it has had, ns")
     prev_sum_exec_runtime = U64("the same when it was last picked")
-    vruntime = U64("virtual run time, ns at nice 0")
-    vlag = I64("lag when it left the queue, ns")
+    vruntime = I64("virtual run time, ns at nice 0")
+    vlag = I64("on a queue: its deadline when it was picked; off: its lag when it left, ns")
     slice = U64("what it asks for at a time, ns")
 
 
@@ -153,8 +176,19 @@ class sched_rt_entity(Struct):
     """A task as the real-time scheduler sees it."""
 
     run_list = Embed(list_head, "its place in the queue of its priority")
-    time_slice = U32("ns left of a SCHED_RR turn")
+    time_slice = I64("ns left of a SCHED_RR turn")
     on_rq = U32("1: it is on a run queue")
+
+
+class sched_ostep_entity(Struct):
+    """A task as the teaching policies see it: see sched/ostep.py."""
+
+    time_slice = I64("ns left of its turn; 0: it gets a new one")
+    job_end = U64("sjf, stcf: sum_exec_runtime at which it says it will be done")
+    level = U32("mlfq: the queue it is in, 0 the topmost")
+    boosts = U32("mlfq: ostep_rq.boosts when its level was last right")
+    used = U64("mlfq: ns of the level's allotment that it has used")
+    pass_value = U64("stride: how far it has come")
 
 
 class sched_info(Struct):
@@ -314,8 +348,11 @@ class task_struct(Struct):
     normal_prio = I32("priority from policy and nice")
     rt_priority = U32("1 to 99 for SCHED_FIFO and SCHED_RR")
     policy = U32("SCHED_*")
+    sched_class = U32("*_SCHED_CLASS: who schedules it")
+    sched_reset_on_fork = U32("1: its children begin with the default policy")
     se = Embed(sched_entity, "fair scheduler")
     rt = Embed(sched_rt_entity, "real-time scheduler")
+    ostep = Embed(sched_ostep_entity, "teaching policies")
     cpus_mask = U64("CPUs that it may run on")
     sched_info = Embed(sched_info, "statistics")
     tasks = Embed(list_head, "all processes, from init_task.tasks")
@@ -390,17 +427,61 @@ class task_struct(Struct):
     fxsave = Array(U8, 512, "FPU and SSE state, FXSAVE64's format", writer="asm", align=16)
 
 
+class cfs_rq(Struct):
+    """The fair scheduler's part of the run queue."""
+
+    nr_running = U32("runnable fair tasks, the running one counted")
+    avg_vruntime = I64("sum over the tree of (vruntime - zero_vruntime) * load_weight")
+    avg_load = U64("sum of load_weight over the tree")
+    zero_vruntime = I64("from where avg_vruntime counts, ns")
+    tasks_timeline = Embed(rb_root_cached, "tasks that wait, by deadline; not the running one")
+
+
+class rt_prio_array(Struct):
+    """Real-time tasks by priority."""
+
+    bitmap = Array(U64, 2, "bit n: queue n is not empty")
+    queue = EmbedArray(list_head, MAX_RT_PRIO, "sched_rt_entity.run_list; 0 is the highest")
+
+
+class rt_rq(Struct):
+    """The real-time scheduler's part of the run queue."""
+
+    active = Embed(rt_prio_array, "all runnable ones, the running one too")
+    rt_nr_running = U32("how many they are")
+
+
+NR_OSTEP_QUEUES: Final = 16
+
+
+class ostep_rq(Struct):
+    """The teaching policies' part of the run queue: see sched/ostep.py."""
+
+    nr_running = U32("runnable tasks, the running one counted")
+    nr_queues = U32("mlfq: queues in use")
+    allotment = U64("mlfq: ns at a level, after which a task sinks")
+    boost_period = U64("mlfq: ns after which all rise to the topmost queue; 0: never")
+    next_boost = U64("mlfq: when they rise next, monotonic ns")
+    boosts = U32("mlfq: how often they have risen")
+    global_pass = U64("stride: pass value of the task that was picked last")
+    queue = EmbedArray(list_head, NR_OSTEP_QUEUES, "sched_entity.group_node of runnable tasks")
+
+
 class rq(Struct):
     """The run queue."""
 
     nr_running = U32("runnable tasks, the running one counted, the idle one not")
+    normal_class = U32("*_SCHED_CLASS of tasks that are not real-time")
     nr_switches = U64("context switches")
     clock = U64("ns, read once per scheduling decision")
+    quantum = U64("length of a turn, ns: the fair slice that nobody has chosen")
+    turn_cost = U64("ns of code from schedule() to ring 3, at most")
+    hrtick = U64("when the running task's turn ends, monotonic ns; all ones: it need not")
     curr = Ptr(lambda: task_struct, "the running task")
     idle = Ptr(lambda: task_struct, "the idle task")
-    cfs_queue = Embed(list_head, "runnable tasks: se.group_node")
-    tasks_timeline = Embed(rb_root_cached, "fair tasks by deadline")
-    min_vruntime = U64("no fair task's vruntime is less, ns")
+    cfs = Embed(cfs_rq, "SCHED_NORMAL, SCHED_BATCH, SCHED_IDLE")
+    rt = Embed(rt_rq, "SCHED_FIFO, SCHED_RR")
+    ostep = Embed(ostep_rq, "in place of cfs, if the command line says so")
 
 
 class sched_data(Struct):
@@ -415,6 +496,7 @@ class sched_data(Struct):
     pid_hash = VoidPtr("array of hlist_head, pid.pid_chain")
     total_forks = U64("tasks ever created")
     hrtimers = Embed(rb_root_cached, "active timers by expires")
+    expires_next = U64("what the comparator is set to, monotonic ns; all ones: nothing")
     xtime_base = U64("wall-clock ns at clock 0")
     boot_seed = U64("seed of the random generator")
     uidhash_table = Array(U64, UIDHASH_SZ, "chains of user_struct, by user ID: hlist_head each")
@@ -438,7 +520,7 @@ class pcpu_hot(Struct):
     regs = VoidPtr("pt_regs of the event that made the host call", writer="asm")
     init_cr3 = U64("page table that start_kernel built")
     prev_dead = Ptr(lambda: task_struct, "a dead task that was switched from; its stack is free")
-    preempt_count = U32("not 0: no preemption")
+    preempt_count = U32("not 0: no preemption; PREEMPT_MASK, HARDIRQ_MASK", writer="both")
     hosted_faults = U64("not 0: every page fault goes to the hosted half")
     prev_mm = Ptr(lambda: mm_struct, "an address space that was given up while it was loaded")
 

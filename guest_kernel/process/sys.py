@@ -21,8 +21,7 @@ from guest_kernel.mm.vma import capable
 from guest_kernel.process.ids import same_ids
 from guest_kernel.process.pid import find_process_by_pid
 from guest_kernel.process.prctl import SUID_DUMP_USER
-from guest_kernel.sched.core import resched_curr, runqueue
-from guest_kernel.syscalls import SYSCALL_DEFINE, Int, UInt, ULong, UserPtr
+from guest_kernel.syscalls import SYSCALL_DEFINE, Int, ULong, UserPtr
 from guest_kernel.time.timekeeping import NSEC_PER_SEC, ktime_get
 
 if TYPE_CHECKING:
@@ -77,23 +76,6 @@ def sys_sysinfo(current: task_struct, info: UserPtr) -> int:
         uptime, 0, 0, 0, k.data(mm_data).totalram_pages * PAGE_SIZE, nr_free_pages(k) * PAGE_SIZE,
         0, 0, 0, 0, procs, 0, 0, 1))
     return 0
-
-
-@SYSCALL_DEFINE
-def sys_sched_yield(current: task_struct) -> int:
-    """Let the other runnable tasks run first.  See sched_yield(2)."""
-    if runqueue(current.k).nr_running > 1:
-        resched_curr(current.k)
-    return 0
-
-
-@SYSCALL_DEFINE
-def sys_sched_getaffinity(current: task_struct, pid: Int, length: UInt, mask: UserPtr) -> int:
-    """Return the CPUs that a task may run on: the one that there is.  See sched_getaffinity(2)."""
-    if not length & 0x1FFF_FFFF or length % 8:
-        raise SyscallError(Errno.EINVAL)
-    put_user_u64(current.k, mask, find_process_by_pid(current, pid).cpus_mask)
-    return 8
 
 
 @SYSCALL_DEFINE

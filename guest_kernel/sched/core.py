@@ -1,24 +1,34 @@
-"""The scheduler: a queue of runnable tasks, the choice of the next, and waking.
+"""The scheduler's core: waking, choosing and switching, for all classes.
 
-The running task is not on the queue.  ``schedule()`` itself is assembly (asm/switch.asm); it asks
-:func:`pick_next_task` here whom to switch to and does the switch.  Tasks take turns in the order in
-which they became runnable; while several compete, a tick ends a turn.
+``schedule()`` itself is assembly (asm/switch.asm); it asks :func:`pick_next_task` here whom to
+switch to and does the switch.  The classes are in fair.py, rt.py, idle.py and ostep.py; what they
+have in common, and what a turn is, in rq.py.
 
 See: Linux kernel/sched/core.c.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from guest_kernel.errors import BUG, BUG_ON
 from guest_kernel.kernel import Kernel
-from guest_kernel.layout.declare import PHYSICAL_MASK, container_of
-from guest_kernel.layout.mm_types import vm_data
+from guest_kernel.layout.declare import PHYSICAL_MASK
+from guest_kernel.layout.mm_types import mm_struct, vm_data
 from guest_kernel.layout.sched import (
     DEFAULT_PRIO,
+    FAIR_SCHED_CLASS,
+    IDLE_SCHED_CLASS,
+    MAX_PRIO,
+    MAX_RT_PRIO,
     NICE_0_LOAD,
     PF_KTHREAD,
+    PREEMPT_DISABLED,
+    RT_SCHED_CLASS,
+    SCHED_FIFO,
+    SCHED_IDLE,
+    SCHED_NORMAL,
+    SCHED_RR,
     STACK_END_MAGIC,
     TASK_DEAD,
     TASK_INTERRUPTIBLE,
@@ -29,14 +39,60 @@ from guest_kernel.layout.sched import (
     TASK_STOPPED,
     TASK_UNINTERRUPTIBLE,
     TIF_NEED_RESCHED,
+    WEIGHT_IDLEPRIO,
     pcpu_hot,
-    rq,
-    sched_data,
     task_struct,
 )
-from guest_kernel.lib.list import INIT_LIST_HEAD, list_add_tail, list_del_init, list_empty
-from guest_kernel.time.hrtimer import TICK_NSEC, reprogram
+from guest_kernel.lib.list import INIT_LIST_HEAD
+from guest_kernel.sched.fair import fair_sched_class
+from guest_kernel.sched.idle import idle_sched_class
+from guest_kernel.sched.rq import (
+    DEQUEUE_SAVE,
+    DEQUEUE_SLEEP,
+    ENQUEUE_HEAD,
+    ENQUEUE_INITIAL,
+    ENQUEUE_RESTORE,
+    ENQUEUE_WAKEUP,
+    RQ_CLOCK,
+    RQ_CURR,
+    RQ_HRTICK,
+    RQ_IDLE,
+    RQ_NORMAL_CLASS,
+    RQ_NR_RUNNING,
+    RQ_NR_SWITCHES,
+    RQ_TURN_COST,
+    TASK_CLASS,
+    TASK_TI_FLAGS,
+    need_resched,
+    resched_curr,
+    runqueue,
+    sched_class,
+    start_turn,
+    task_va,
+)
+from guest_kernel.sched.rt import rt_sched_class
+from guest_kernel.time.hrtimer import NEVER, TICK_NSEC, reprogram
 from guest_kernel.time.timekeeping import ktime_get
+
+__all__ = ["need_resched", "resched_curr", "runqueue"]  # part of this interface, from rq.py
+
+# The classes, by *_SCHED_CLASS.
+SCHED_CLASSES: Final[tuple[sched_class, ...]] = (
+    rt_sched_class(), fair_sched_class(), idle_sched_class())
+
+# In which order they are asked, by the class of the tasks that are not real-time.
+_IN_ORDER: Final = tuple((SCHED_CLASSES[RT_SCHED_CLASS], normal, SCHED_CLASSES[IDLE_SCHED_CLASS])
+                         for normal in SCHED_CLASSES)
+
+# Weight by nice, from -20: each step is a factor of 1.25, about 10 % of the CPU between two tasks.
+# Linux's numbers, kernel/sched/core.c sched_prio_to_weight: within 2.5 % of 1024 / 1.25**nice, by
+# no rule of rounding.
+sched_prio_to_weight: Final = (
+    88761, 71755, 56483, 46273, 36291, 29154, 23254, 18705, 14949, 11916,
+    9548, 7620, 6100, 4904, 3906, 3121, 2501, 1991, 1586, 1277,
+    1024, 820, 655, 526, 423, 335, 272, 215, 172, 137,
+    110, 87, 70, 56, 45, 36, 29, 23, 18, 15,
+)
 
 # Which states may follow which; __state changes in set_task_state() alone.
 _TRANSITIONS: Final = {
@@ -48,11 +104,6 @@ _TRANSITIONS: Final = {
     TASK_STOPPED: {TASK_RUNNING},
     TASK_NEW: {TASK_RUNNING},
 }
-
-
-def runqueue(k: Kernel) -> rq:
-    """Return the run queue of the one CPU."""
-    return k.data(sched_data).runqueues
 
 
 def set_task_state(task: task_struct, state: int) -> None:
@@ -73,27 +124,101 @@ def task_state(task: task_struct) -> int:
     return state
 
 
+# Fields of a task, in bytes; of the run queue and the per-CPU area, in words.
+_STATE: Final = task_struct.offsetof("__state")
+_STACK: Final = task_struct.offsetof("stack")
+_FLAGS: Final = task_struct.offsetof("flags")
+_ON_CPU: Final = task_struct.offsetof("on_cpu")
+_ON_RQ: Final = task_struct.offsetof("on_rq")
+_MM: Final = task_struct.offsetof("mm")
+_ACTIVE_MM: Final = task_struct.offsetof("active_mm")
+_UTIME: Final = task_struct.offsetof("utime")
+_NVCSW: Final = task_struct.offsetof("nvcsw")
+_NIVCSW: Final = task_struct.offsetof("nivcsw")
+_EXEC_START: Final = task_struct.offsetof("se.exec_start")
+_SUM_EXEC: Final = task_struct.offsetof("se.sum_exec_runtime")
+_PREV_SUM_EXEC: Final = task_struct.offsetof("se.prev_sum_exec_runtime")
+_PCOUNT: Final = task_struct.offsetof("sched_info.pcount")
+_RUN_DELAY: Final = task_struct.offsetof("sched_info.run_delay")
+_LAST_ARRIVAL: Final = task_struct.offsetof("sched_info.last_arrival")
+_LAST_QUEUED: Final = task_struct.offsetof("sched_info.last_queued")
+_PGD: Final = mm_struct.offsetof("pgd")
+_NEXT_TASK: Final = pcpu_hot.offsetof("next_task")
+_NEXT_CR3: Final = pcpu_hot.offsetof("next_cr3")
+_PREV_DEAD: Final = pcpu_hot.offsetof("prev_dead")
+_SWAPPER_PG_DIR: Final = vm_data.offsetof("swapper_pg_dir")
+
+
 def sched_init(k: Kernel, idle: task_struct) -> None:
     """Set up the run queue, with ``idle`` running."""
     queue = runqueue(k)
-    INIT_LIST_HEAD(queue.cfs_queue)
+    for head in (*queue.rt.active.queue, *queue.ostep.queue):
+        INIT_LIST_HEAD(head)
     queue.curr = queue.idle = idle
-    idle.prio = idle.static_prio = idle.normal_prio = DEFAULT_PRIO
+    queue.normal_class = FAIR_SCHED_CLASS
+    queue.quantum = TICK_NSEC
+    queue.hrtick = NEVER
+    queue.turn_cost = _turn_cost(k)
+    idle.prio = MAX_PRIO
+    idle.static_prio = idle.normal_prio = DEFAULT_PRIO
+    idle.sched_class = IDLE_SCHED_CLASS
     idle.se.load_weight = NICE_0_LOAD
-    queue.clock = ktime_get(k)
+    idle.se.exec_start = queue.clock = ktime_get(k)
+    k.data(pcpu_hot).preempt_count = PREEMPT_DISABLED
 
 
-def activate_task(task: task_struct) -> None:
-    """Put ``task`` at the end of the queue."""
+def _turn_cost(k: Kernel) -> int:
+    """Return how many bytes of code lie between pick_next_task() and ring 3, at most.
+
+    The way of a task that was preempted in ring 3: through the rest of schedule(), do_host_work()
+    and the return to user space.
+    """
+    symbols = k.symbols
+    if "schedule" not in symbols:
+        return 0  # no image, no code
+    parts = (("schedule", "ret_from_fork"), ("work_schedule", "exit_work"),
+             ("exit_work", "bad_iret"))
+    return sum(symbols[end] - symbols[begin] for begin, end in parts)
+
+
+# ---------------------------------------------------------------------------------- waking
+
+
+def activate_task(task: task_struct, flags: int = 0) -> None:
+    """Put ``task`` on the run queue.
+
+    Args:
+        flags: ENQUEUE_*.
+    """
     k: Kernel = task.k
-    BUG_ON(bool(task.on_rq), f"task {task.pid} is on the run queue already")
-    queue = runqueue(k)
-    task.on_rq = 1
-    queue.nr_running += 1
-    list_add_tail(task.se.group_node, queue.cfs_queue)
-    task.sched_info.last_queued = ktime_get(k)
-    if queue.nr_running == 2:
-        reprogram(k)  # somebody has to share from now on: start the tick
+    pa, u32, u64, q = task.pa, k.u32, k.u64, k.rq_word
+    BUG_ON(bool(u32[(pa + _ON_RQ) >> 2]), f"task {task.pid} is on the run queue already")
+    u32[(pa + _ON_RQ) >> 2] = 1
+    u32[2 * q + RQ_NR_RUNNING] += 1
+    SCHED_CLASSES[u32[(pa + TASK_CLASS) >> 2]].enqueue_task(k, pa, flags)
+    u64[(pa + _LAST_QUEUED) >> 3] = k.machine.clock
+    if u64[q + RQ_HRTICK] == NEVER:
+        _begin_turn(k, u64[q + RQ_CURR] & PHYSICAL_MASK)  # it has to share from now on
+
+
+def _begin_turn(k: Kernel, curr: int) -> None:
+    u32 = k.u32
+    length = 0
+    if u32[2 * k.rq_word + RQ_NR_RUNNING] > 1:
+        length = SCHED_CLASSES[u32[(curr + TASK_CLASS) >> 2]].turn(k, curr)
+    start_turn(k, length)
+
+
+def wakeup_preempt(task: task_struct) -> None:
+    """``task`` has become runnable: decide whether it should run instead of the running one."""
+    k: Kernel = task.k
+    u32 = k.u32
+    curr = k.u64[k.rq_word + RQ_CURR] & PHYSICAL_MASK
+    kind, running = u32[(task.pa + TASK_CLASS) >> 2], u32[(curr + TASK_CLASS) >> 2]
+    if kind == running:
+        SCHED_CLASSES[kind].wakeup_preempt(k, task.pa)
+    elif kind == RT_SCHED_CLASS or running == IDLE_SCHED_CLASS:
+        resched_curr(k)
 
 
 def try_to_wake_up(task: task_struct, state: int) -> bool:
@@ -106,7 +231,9 @@ def try_to_wake_up(task: task_struct, state: int) -> bool:
         return False
     set_task_state(task, TASK_RUNNING)
     if not task.on_rq:
-        activate_task(task)
+        update_curr(task.k)
+        activate_task(task, ENQUEUE_WAKEUP)
+        wakeup_preempt(task)
     return True
 
 
@@ -115,101 +242,279 @@ def wake_up_process(task: task_struct) -> bool:
     return try_to_wake_up(task, TASK_NORMAL)
 
 
-def sched_fork(task: task_struct) -> None:
-    """Set up what the scheduler knows of a new task, a copy of its parent."""
-    setattr(task, "__state", TASK_NEW)  # the first state; no transition leads to it
-    task.prio = task.static_prio = task.normal_prio = DEFAULT_PRIO
-    entity = task.se
-    entity.load_weight = NICE_0_LOAD
-    entity.sum_exec_runtime = entity.prev_sum_exec_runtime = entity.vruntime = 0
-
-
 def wake_up_new_task(task: task_struct) -> None:
     """Start a task that was just made."""
     set_task_state(task, TASK_RUNNING)
-    activate_task(task)
+    update_curr(task.k)
+    activate_task(task, ENQUEUE_INITIAL)
+    wakeup_preempt(task)
 
 
-def resched_curr(k: Kernel) -> None:
-    """Ask the running task to give way when it returns to ring 3."""
-    curr = runqueue(k).curr
-    assert curr is not None
-    curr.thread_info.flags |= TIF_NEED_RESCHED
+# --------------------------------------------------------------------------------- a new task
 
 
-def scheduler_tick(k: Kernel) -> None:
-    """End the running task's turn if others wait and it has had one."""
-    queue = runqueue(k)
-    curr = queue.curr
-    assert curr is not None
-    if (queue.nr_running > 1 and curr != queue.idle
-            and ktime_get(k) - curr.sched_info.last_arrival >= TICK_NSEC):
-        resched_curr(k)
+def sched_fork(task: task_struct) -> None:
+    """Set up what the scheduler knows of a new task, a copy of its parent.
+
+    It has the parent's policy and nice value, or with SCHED_RESET_ON_FORK the default ones where
+    the parent's are better; not a priority that the parent has only for the moment.
+    """
+    setattr(task, "__state", TASK_NEW)  # the first state; no transition leads to it
+    entity = task.se
+    entity.on_rq = task.rt.on_rq = task.on_rq = task.on_cpu = 0
+    entity.exec_start = entity.sum_exec_runtime = entity.prev_sum_exec_runtime = 0
+    entity.vruntime = entity.vlag = entity.deadline = 0
+    task.rt.time_slice = 0
+    task.ostep.clear()
+    INIT_LIST_HEAD(entity.group_node)
+    INIT_LIST_HEAD(task.rt.run_list)
+    if task.sched_reset_on_fork:
+        if rt_policy(task.policy):
+            task.policy, task.static_prio, task.rt_priority = SCHED_NORMAL, DEFAULT_PRIO, 0
+        elif task.static_prio < DEFAULT_PRIO:
+            task.static_prio = DEFAULT_PRIO
+        entity.custom_slice = 0
+        task.sched_reset_on_fork = 0
+    task.prio = task.normal_prio = normal_prio(task)
+    entity.load_weight = weight_of(task)
+    task.sched_class = class_of(task)
+    SCHED_CLASSES[task.sched_class].task_fork(task.k, task.pa)
+
+
+# ------------------------------------------------------------------------- policy and priority
+
+
+def rt_policy(policy: int) -> bool:
+    """Tell whether a policy is a real-time one."""
+    return policy in (SCHED_FIFO, SCHED_RR)
+
+
+def normal_prio(task: task_struct) -> int:
+    """Return the priority that policy and nice value give: 0 to 139, lower is better."""
+    if rt_policy(task.policy):
+        return MAX_RT_PRIO - 1 - task.rt_priority
+    return task.static_prio
+
+
+def task_nice(task: task_struct) -> int:
+    """Return the nice value, -20 to 19."""
+    return task.static_prio - DEFAULT_PRIO
+
+
+def weight_of(task: task_struct) -> int:
+    """Return the weight that policy and nice value give."""
+    if task.policy == SCHED_IDLE:
+        return WEIGHT_IDLEPRIO
+    return sched_prio_to_weight[task.static_prio - MAX_RT_PRIO]
+
+
+def class_of(task: task_struct) -> int:
+    """Return the class that the policy belongs to: *_SCHED_CLASS."""
+    return RT_SCHED_CLASS if rt_policy(task.policy) else runqueue(task.k).normal_class
+
+
+def set_user_nice(task: task_struct, nice: int) -> None:
+    """Change the nice value, -20 to 19; a real-time task keeps it for later."""
+    k: Kernel = task.k
+    if task_nice(task) == nice:
+        return
+    task.static_prio = DEFAULT_PRIO + nice
+    if rt_policy(task.policy):
+        return
+    update_curr(k)
+    before = task.prio
+    task.prio = task.normal_prio = normal_prio(task)
+    SCHED_CLASSES[task.sched_class].reweight_task(k, task.pa, weight_of(task))
+    _prio_changed(task, before)
+
+
+def _prio_changed(task: task_struct, before: int) -> None:
+    """Look again who should run: the running task has got less, or a waiting one more."""
+    k: Kernel = task.k
+    if not task.on_rq:
+        return
+    if task == runqueue(k).curr:
+        if task.prio > before:
+            resched_curr(k)
+    elif task.prio < before:
+        wakeup_preempt(task)
+
+
+class Attributes(NamedTuple):
+    """What sched_setattr(2) changes.
+
+    Attributes:
+        policy: SCHED_*.
+        reset_on_fork: SCHED_RESET_ON_FORK.
+        nice: of a task that is not real-time; None: as it is.
+        priority: 1 to 99 of a real-time one, else 0.
+        runtime: ns that it asks for at a time; 0: the default.
+    """
+
+    policy: int
+    reset_on_fork: bool
+    nice: int | None
+    priority: int
+    runtime: int
+
+
+def set_attributes(task: task_struct, new: Attributes) -> None:
+    """Change how ``task`` is scheduled, at once.  See Linux __sched_setscheduler()."""
+    k: Kernel = task.k
+    pa, queued, running = task.pa, task.on_rq, task == runqueue(k).curr
+    update_curr(k)
+    before, old_class = task.prio, task.sched_class
+    if queued:
+        SCHED_CLASSES[old_class].dequeue_task(k, pa, DEQUEUE_SAVE)
+    task.policy, task.rt_priority = new.policy, new.priority
+    task.sched_reset_on_fork = int(new.reset_on_fork)
+    if new.nice is not None:
+        task.static_prio = DEFAULT_PRIO + new.nice
+    task.prio = task.normal_prio = normal_prio(task)
+    task.se.load_weight = weight_of(task)
+    task.sched_class = class_of(task)
+    if not rt_policy(new.policy):
+        SCHED_CLASSES[task.sched_class].set_runtime(k, pa, new.runtime)
+    if queued:
+        flags = ENQUEUE_RESTORE if task.sched_class == old_class else 0
+        # A task that loses priority stays in front of its new equals, one that gains goes behind.
+        flags |= ENQUEUE_HEAD if task.prio > before else 0
+        SCHED_CLASSES[task.sched_class].enqueue_task(k, pa, flags)
+    if not queued:
+        return
+    if running:
+        _begin_turn(k, pa)
+        if task.sched_class != old_class or task.prio > before:
+            resched_curr(k)
+    elif task.sched_class != old_class or task.prio < before:
+        wakeup_preempt(task)
+
+
+# --------------------------------------------------------------------------------- running
 
 
 def update_curr(k: Kernel) -> None:
     """Charge the running task for the time since the last call."""
-    queue = runqueue(k)
-    now = ktime_get(k)
-    curr = queue.curr
-    assert curr is not None
-    delta = now - queue.clock
-    queue.clock = now
-    entity = curr.se
-    entity.sum_exec_runtime += delta
-    curr.utime += delta
-
-
-def pick_next_task(k: Kernel) -> None:
-    """Answer the assembly's schedule(): fill pcpu_hot.next_task and next_cr3."""
-    queue, pcpu = runqueue(k), k.data(pcpu_hot)
-    prev = queue.curr
-    assert prev is not None
-    if k.u32[(prev.stack & PHYSICAL_MASK) >> 2] != STACK_END_MAGIC:
-        BUG(f"task {prev.pid} has overrun its kernel stack")
-    update_curr(k)
-    prev.thread_info.flags &= ~TIF_NEED_RESCHED
-    idle = queue.idle
-    if prev != idle:
-        if task_state(prev) == TASK_RUNNING:
-            list_add_tail(prev.se.group_node, queue.cfs_queue)
-        else:
-            prev.on_rq = 0
-            queue.nr_running -= 1
-    task = idle
-    if not list_empty(queue.cfs_queue):
-        first = queue.cfs_queue.next
-        assert first is not None
-        task = container_of(first, task_struct, "se.group_node")
-        list_del_init(first)
-    assert task is not None
-    if task == prev:
-        pcpu.next_task = None
+    u64, q = k.u64, k.rq_word
+    u64[q + RQ_CLOCK] = now = k.machine.clock
+    curr = u64[q + RQ_CURR] & PHYSICAL_MASK
+    start = (curr + _EXEC_START) >> 3
+    delta = now - u64[start]
+    if not delta:
         return
-    _context_switch(k, queue, pcpu, prev, task)
+    u64[start] = now
+    u64[(curr + _SUM_EXEC) >> 3] += delta
+    u64[(curr + _UTIME) >> 3] += delta
+    SCHED_CLASSES[k.u32[(curr + TASK_CLASS) >> 2]].update_curr(k, curr, delta)
 
 
-def _context_switch(k: Kernel, queue: rq, pcpu: pcpu_hot, prev: task_struct,
-                    task: task_struct) -> None:
-    queue.nr_switches += 1
-    if task_state(prev) == TASK_RUNNING:
-        prev.nivcsw += 1
+def scheduler_tick(k: Kernel) -> None:
+    """A timer has interrupted: end the running task's turn if it is over."""
+    update_curr(k)
+    u64, q = k.u64, k.rq_word
+    curr = u64[q + RQ_CURR] & PHYSICAL_MASK
+    end = u64[q + RQ_HRTICK]
+    if end == NEVER:
+        return
+    if u64[q + RQ_CLOCK] < end:
+        # Another timer, or an event that was put off: the turn is longer by the interrupt.
+        u64[q + RQ_HRTICK] = end + u64[q + RQ_TURN_COST]
+        return
+    u64[q + RQ_HRTICK] = NEVER
+    SCHED_CLASSES[k.u32[(curr + TASK_CLASS) >> 2]].task_tick(k, curr)
+    if not need_resched(k):
+        _begin_turn(k, curr)
+
+
+def yield_task(k: Kernel) -> None:
+    """Let the others run first: sched_yield(2)."""
+    update_curr(k)
+    curr = k.u64[k.rq_word + RQ_CURR] & PHYSICAL_MASK
+    SCHED_CLASSES[k.u32[(curr + TASK_CLASS) >> 2]].yield_task(k, curr)
+    resched_curr(k)
+
+
+def pick_next_task(k: Kernel, *, preempt: bool = False) -> None:
+    """Answer the assembly's schedule(): fill pcpu_hot.next_task and next_cr3.
+
+    Args:
+        preempt: the running task did not ask for it: it stays runnable whatever its state.
+    """
+    u64, u32, q = k.u64, k.u32, k.rq_word
+    prev_va, idle_va = u64[q + RQ_CURR], u64[q + RQ_IDLE]
+    prev = prev_va & PHYSICAL_MASK
+    if u32[(u64[(prev + _STACK) >> 3] & PHYSICAL_MASK) >> 2] != STACK_END_MAGIC:
+        BUG(f"task {task_struct(k, prev).pid} has overrun its kernel stack")
+    if u32[k.preempt_count_index] != (PREEMPT_DISABLED if prev_va == idle_va else 0):
+        _schedule_bug(k, prev)
+    update_curr(k)
+    kind = SCHED_CLASSES[u32[(prev + TASK_CLASS) >> 2]]
+    sleeps = u32[(prev + _STATE) >> 2] and not preempt and prev_va != idle_va
+    if sleeps:
+        u32[(prev + _ON_RQ) >> 2] = 0
+        u32[2 * q + RQ_NR_RUNNING] -= 1
+        kind.dequeue_task(k, prev, DEQUEUE_SLEEP)
+        if u32[(prev + _STATE) >> 2] == TASK_DEAD:
+            kind.task_dead(k, prev)
+    task = 0
+    for each in _IN_ORDER[u32[2 * q + RQ_NORMAL_CLASS]]:
+        if task := each.pick_task(k):
+            break
+    u64[(prev + TASK_TI_FLAGS) >> 3] &= ~TIF_NEED_RESCHED & NEVER
+    pcpu = k.pcpu
+    if task == prev:
+        u64[pcpu + _NEXT_TASK >> 3] = 0
+        _begin_turn(k, prev)
+        return
+    if not sleeps:
+        kind.put_prev_task(k, prev)
+    next_va = task_va(k, task)
+    u64[q + RQ_CURR] = next_va
+    SCHED_CLASSES[u32[(task + TASK_CLASS) >> 2]].set_next_task(k, task)
+    _account_switch(k, prev, task, voluntary=bool(sleeps))
+    u64[(pcpu + _NEXT_TASK) >> 3] = next_va
+    _switch_mm(k, prev, task)
+    if u32[(prev + _STATE) >> 2] == TASK_DEAD:
+        u64[(pcpu + _PREV_DEAD) >> 3] = prev_va
+    if next_va == idle_va:
+        u32[k.preempt_count_index] = PREEMPT_DISABLED
+        u64[q + RQ_HRTICK] = NEVER
+        reprogram(k)
+        return
+    u32[k.preempt_count_index] = 0
+    _begin_turn(k, task)
+
+
+def _schedule_bug(k: Kernel, prev: int) -> None:
+    task = task_struct(k, prev)
+    BUG(f"scheduling while atomic: {task.comm.decode('utf-8', 'replace')}/{task.pid}/"
+        f"{k.u32[k.preempt_count_index]:#010x}")
+
+
+def _account_switch(k: Kernel, prev: int, task: int, *, voluntary: bool) -> None:
+    u64, u32, q = k.u64, k.u32, k.rq_word
+    now = u64[q + RQ_CLOCK]
+    u64[q + RQ_NR_SWITCHES] += 1
+    u64[(prev + (_NVCSW if voluntary else _NIVCSW)) >> 3] += 1
+    u64[(prev + _LAST_QUEUED) >> 3] = now
+    u64[(task + _PCOUNT) >> 3] += 1
+    u64[(task + _RUN_DELAY) >> 3] += max(0, now - u64[(task + _LAST_QUEUED) >> 3])
+    u64[(task + _LAST_ARRIVAL) >> 3] = u64[(task + _EXEC_START) >> 3] = now
+    u64[(task + _PREV_SUM_EXEC) >> 3] = u64[(task + _SUM_EXEC) >> 3]
+    u32[(prev + _ON_CPU) >> 2], u32[(task + _ON_CPU) >> 2] = 0, 1
+
+
+def _switch_mm(k: Kernel, prev: int, task: int) -> None:
+    """Name the page table to be loaded with ``task``; 0: it has the same address space."""
+    u64 = k.u64
+    mm = u64[(task + _MM) >> 3]
+    place = (k.pcpu + _NEXT_CR3) >> 3
+    if not mm:
+        # A kernel thread runs on the kernel's own table, so that no dead one stays loaded.
+        u64[place] = u64[k.vm_word + (_SWAPPER_PG_DIR >> 3)] & PHYSICAL_MASK
+        if k.u32[(task + _FLAGS) >> 2] & PF_KTHREAD:
+            u64[(task + _ACTIVE_MM) >> 3] = k.data(vm_data).init_mm.va
+    elif mm == u64[(prev + _MM) >> 3]:
+        u64[place] = 0
     else:
-        prev.nvcsw += 1
-    queue.curr = task
-    now = ktime_get(k)
-    task.sched_info.pcount += 1
-    task.sched_info.run_delay += max(0, now - task.sched_info.last_queued)
-    task.sched_info.last_arrival = now
-    prev.sched_info.last_queued = now
-    prev.on_cpu, task.on_cpu = 0, 1
-    pcpu.next_task = task
-    # A kernel thread runs on the kernel's own table, so that no dead one stays loaded.
-    pgd = task.mm.pgd if task.mm is not None else k.data(vm_data).swapper_pg_dir
-    pcpu.next_cr3 = pgd & PHYSICAL_MASK
-    if task.flags & PF_KTHREAD:
-        task.active_mm = k.data(vm_data).init_mm
-    if task_state(prev) == TASK_DEAD:
-        pcpu.prev_dead = prev
-    if task != queue.idle:
-        reprogram(k)  # the tick runs while tasks compete, from the beginning of each turn
+        u64[place] = u64[((mm & PHYSICAL_MASK) + _PGD) >> 3] & PHYSICAL_MASK

@@ -34,6 +34,7 @@ from guest_kernel.lib.list import (
 )
 from guest_kernel.mm.slab import kfree, kzalloc
 from guest_kernel.sched.core import set_task_state, try_to_wake_up, wake_up_process
+from guest_kernel.sched.preempt import might_sleep
 from guest_kernel.signal.numbers import SIGKILL, sigmask
 from guest_kernel.time.hrtimer import FUNCTIONS, HrtimerFn, hrtimer_cancel, hrtimer_start
 
@@ -96,6 +97,7 @@ def schedule_timeout(task: task_struct, expires: int = NEVER,
     Raises:
         Sleep, SyscallError: as :func:`sleep_on`.
     """
+    might_sleep(task.k)
     if _signal_pending_state(task, state):
         raise SyscallError(Errno.ERESTARTSYS)
     if expires != NEVER:

@@ -1,7 +1,10 @@
 """Timers with nanosecond resolution: a red-black tree in RAM, and one comparator of the HPET.
 
-The comparator is set to the earliest timer, or, while tasks compete for the CPU, to the next
-scheduler tick if that is earlier.  With one task and no timer there are no interrupts at all.
+The comparator is set to the earliest timer, or, while tasks compete for the CPU, to the end of the
+running task's turn if that is earlier.  With one task and no timer there are no interrupts at all.
+
+What is cancelled or put off leaves the comparator as it is: setting it costs more than an interrupt
+that finds nothing to do, and mostly something earlier comes first.
 
 See: Linux kernel/time/hrtimer.c, kernel/time/tick-sched.c; IA-PC HPET Specification.
 """
@@ -23,8 +26,9 @@ from emulator.devices.hpet import (
     Hpet,
 )
 from guest_kernel.kernel import Kernel
-from guest_kernel.layout.declare import container_of
-from guest_kernel.layout.sched import hrtimer, sched_data
+from guest_kernel.layout.declare import PHYSICAL_MASK, container_of
+from guest_kernel.layout.rbtree import rb_root_cached
+from guest_kernel.layout.sched import hrtimer, rq, sched_data
 from guest_kernel.lib.rbtree import rb_add_cached, rb_erase_cached, rb_first_cached
 from guest_kernel.time.timekeeping import ktime_get
 
@@ -37,8 +41,17 @@ T0_ONE_SHOT: Final = INT_ENB_CNF
 T0_OFF: Final = 0
 
 TICK_NSEC: Final = 4_000_000  # HZ=250
+NEVER: Final = (1 << 64) - 1
+_MATCHED: Final = NEVER - 1  # expires_next: it has interrupted, and is enabled for what comes
 
 _KEY: Final = hrtimer.offsetof("expires") - hrtimer.offsetof("node")
+
+# Words behind k.rq_word: when the comparator is set to, and the end of the running task's turn.
+_RUNQUEUES: Final = sched_data.offsetof("runqueues")
+EXPIRES_NEXT: Final = sched_data.offsetof("expires_next") - _RUNQUEUES >> 3
+_HRTICK: Final = rq.offsetof("hrtick") >> 3
+_LEFTMOST: Final = (sched_data.offsetof("hrtimers") + rb_root_cached.offsetof("rb_leftmost")
+                    - _RUNQUEUES) >> 3
 
 
 class HrtimerFn(IntEnum):
@@ -52,6 +65,7 @@ FUNCTIONS: Final[dict[int, Callable[[hrtimer], None]]] = {}
 
 def hrtimers_init(k: Kernel) -> None:
     """Start the HPET's counter at the present time, with no comparator armed."""
+    k.data(sched_data).expires_next = NEVER
     k.machine.write_mmio(HPET_COUNTER, 8, ktime_get(k))
     k.machine.write_mmio(HPET_CONFIG, 8, ENABLE_LEGACY)
 
@@ -70,7 +84,8 @@ def hrtimer_start(timer: hrtimer, expires: int, function: int, data: int) -> Non
     timer.expires, timer.function, timer.data = expires, function, data
     rb_add_cached(timer.node, k.data(sched_data).hrtimers, _KEY)
     timer.is_queued = 1
-    reprogram(k)
+    if expires < k.u64[k.rq_word + EXPIRES_NEXT]:
+        tick_program_event(k, expires)
 
 
 def hrtimer_cancel(timer: hrtimer) -> None:
@@ -93,21 +108,34 @@ def hrtimer_interrupt(k: Kernel) -> None:
     while (timer := next_timer(k)) is not None and timer.expires <= now:
         hrtimer_cancel(timer)
         FUNCTIONS[timer.function](timer)
-    reprogram(k)
+    event = _next_event(k)
+    if event == NEVER:
+        # Most often a turn is over and schedule() is about to begin another.
+        k.u64[k.rq_word + EXPIRES_NEXT] = _MATCHED
+    else:
+        tick_program_event(k, event)
+
+
+def _next_event(k: Kernel) -> int:
+    u64, q = k.u64, k.rq_word
+    event: int = u64[q + _HRTICK]
+    first = u64[q + _LEFTMOST] & PHYSICAL_MASK
+    return min(event, u64[(first + _KEY) >> 3]) if first else event
 
 
 def reprogram(k: Kernel) -> None:
-    """Set the comparator to the next thing that is to happen.  See Linux tick_program_event()."""
-    timer = next_timer(k)
-    event = timer.expires if timer is not None else None
-    runqueue = k.data(sched_data).runqueues
-    if runqueue.nr_running > 1:
-        tick = ktime_get(k) + TICK_NSEC
-        event = tick if event is None else min(event, tick)
+    """Set the comparator to the next thing that is to happen, and to nothing else: for idling."""
+    event = _next_event(k)
+    if event != k.u64[k.rq_word + EXPIRES_NEXT]:
+        tick_program_event(k, event)
+
+
+def tick_program_event(k: Kernel, event: int) -> None:
+    """Set the comparator to ``event``, or at least to the next nanosecond; NEVER: stop it."""
     machine = k.machine
-    if event is None:
+    k.u64[k.rq_word + EXPIRES_NEXT] = event
+    if event == NEVER:
         machine.write_mmio(HPET_T0_CONFIG, 8, T0_OFF)
         return
     machine.write_mmio(HPET_T0_CONFIG, 8, T0_ONE_SHOT)
-    machine.write_mmio(HPET_T0_COMPARATOR, 8, max(event, ktime_get(k) + 1))
-
+    machine.write_mmio(HPET_T0_COMPARATOR, 8, max(event, machine.clock + 1))

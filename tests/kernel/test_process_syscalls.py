@@ -37,7 +37,6 @@ from guest_kernel.layout.sched import (
     sched_data,
     task_struct,
 )
-from guest_kernel.lib.list import list_del_init
 from guest_kernel.mm.mm import mm_alloc, mm_init
 from guest_kernel.mm.mmap import do_mmap, do_munmap
 from guest_kernel.mm.page_alloc import alloc_pages, mem_init
@@ -50,7 +49,8 @@ from guest_kernel.process.kthread import KthreadFn
 from guest_kernel.process.pid import (
     pid_init,
 )
-from guest_kernel.sched.core import runqueue, sched_init, task_state, wake_up_process
+from guest_kernel.sched.core import SCHED_CLASSES, runqueue, sched_init, task_state, wake_up_process
+from guest_kernel.sched.rq import DEQUEUE_SLEEP
 from guest_kernel.sched.wait import NEVER, finish_wait
 from guest_kernel.signal import numbers, sigaction
 from guest_kernel.syscalls import ARGUMENT_REGISTERS, DEFINITIONS
@@ -136,10 +136,15 @@ class World:
         return task
 
     def run(self, task: task_struct) -> None:
-        """Let ``task`` be the running one, and so off the queue."""
-        list_del_init(task.se.group_node)
-        self.k.data(pcpu_hot).current_task = task
-        runqueue(self.k).curr = task
+        """Let ``task`` be the running one, and the one that ran be as if it still waited."""
+        queue = runqueue(self.k)
+        if queue.curr != task:
+            if queue.curr != queue.idle and queue.curr is not None and queue.curr.on_rq:
+                SCHED_CLASSES[queue.curr.sched_class].put_prev_task(self.k, queue.curr.pa)
+            SCHED_CLASSES[task.sched_class].set_next_task(self.k, task.pa)
+        task.se.exec_start = self.machine.clock
+        self.k.data(pcpu_hot).current_task = queue.curr = task
+        self.k.data(pcpu_hot).preempt_count = 0
 
     def forget(self) -> None:
         """Throw the kernel object away; the next one has RAM alone to start from."""
@@ -178,8 +183,11 @@ class World:
             self.call(name, *arguments)
         task = self.task
         assert task_state(task) == TASK_INTERRUPTIBLE
+        queue = runqueue(self.k)
+        SCHED_CLASSES[task.sched_class].dequeue_task(self.k, task.pa, DEQUEUE_SLEEP)
         task.on_rq = 0
-        runqueue(self.k).nr_running -= 1
+        queue.nr_running -= 1
+        queue.curr = queue.idle
         return task.sleep_timer.expires if task.sleep_timer.is_queued else NEVER
 
     def put(self, layout: str, *values: int | bytes, at: int = 0) -> int:
@@ -285,7 +293,7 @@ def test_usage_adds_up_threads_and_the_dead(world: World) -> None:
     world.put("144s", bytes(144))
     task, shared = world.task, world.task.signal
     assert shared is not None
-    runqueue(world.k).clock = world.machine.clock
+    task.se.exec_start = world.machine.clock
     task.utime, task.stime, task.min_flt, task.nvcsw = 3 * SECOND + 5000, 2000, 11, 4
     shared.utime, shared.min_flt, shared.nvcsw = SECOND, 100, 1
     shared.cutime, shared.cmin_flt, shared.cmaxrss = 9 * SECOND, 1000, 25
@@ -665,7 +673,7 @@ def test_clocks_follow_from_one(world: World) -> None:
 def test_cpu_clocks_charge_up_to_now(world: World) -> None:
     """Is CPU time that the scheduler has not charged yet in the answer, and of the right task?"""
     task, other = world.task, world.spawn(world.task)
-    runqueue(world.k).clock = world.machine.clock
+    task.se.exec_start = world.machine.clock
     other.utime, other.stime, other.se.sum_exec_runtime = 50, 7, 60
     world.machine.clock += 1000
     assert read_clock(world, clocks.CLOCK_THREAD_CPUTIME_ID) == 1000
