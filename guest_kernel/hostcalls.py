@@ -50,7 +50,12 @@ from guest_kernel.process.exit import do_group_exit, finish_task_switch
 from guest_kernel.process.fork import schedule_tail, task_pt_regs
 from guest_kernel.process.rseq import rseq_handle_notify_resume
 from guest_kernel.sched import syscalls as sched_syscalls
-from guest_kernel.sched.core import pick_next_task, task_state
+from guest_kernel.sched.core import (
+    pick_next_task,
+    set_task_state,
+    task_state,
+    wake_up_process,
+)
 from guest_kernel.sched.wait import finish_wait
 from guest_kernel.signal import sigaction
 from guest_kernel.signal.delivery import do_signal
@@ -83,6 +88,10 @@ _CS: Final = pt_regs.offsetof("cs")
 _PT_REGS_SIZE: Final = pt_regs.size
 _RESTART_FN: Final = task_struct.offsetof("restart_block.fn")
 _COUNTS: Final = stats_data.offsetof("syscalls")
+
+
+def _signed(word: int) -> int:
+    return word - (1 << 64) if word >> 63 else word
 
 
 class Tracer:
@@ -152,6 +161,11 @@ class HostCalls:
             HostCall.FINISH_SWITCH: lambda: finish_task_switch(k),
             HostCall.EXIT_WORK: self._exit_work,
             HostCall.KTHREAD: self._kthread,
+            HostCall.KTHREAD_EXIT: lambda: self._sleeps(
+                lambda: kthread.kthread_exit(k.current(), _signed(k.data(pcpu_hot).arg))),
+            HostCall.WAKE_UP_PROCESS: self._wake_up_process,
+            HostCall.SET_CURRENT_STATE: lambda: set_task_state(
+                k.current(), k.data(pcpu_hot).arg),
             HostCall.BAD_IRET: lambda: self._sleeps(
                 lambda: do_group_exit(k.current(), SIGSEGV)),
         }
@@ -298,9 +312,13 @@ class HostCalls:
             report = self.tracer.signal if self.tracer is not None else None
             self._sleeps(lambda: do_signal(current, report))
 
+    def _wake_up_process(self) -> None:
+        pcpu = self.k.data(pcpu_hot)
+        pcpu.arg = int(wake_up_process(task_struct.at(self.k, pcpu.arg)))
+
     def _kthread(self) -> None:
         current = self.k.current()
         finish_wait(current)
-        self._sleeps(lambda: kthread.FUNCTIONS[current.kthread_fn](current))
+        self._sleeps(lambda: kthread.kthread_step(current))
         if self.tracer is not None and current.mm is not None:
             self.tracer.attach(current)

@@ -49,7 +49,7 @@ from guest_kernel.mm import pgtable
 from guest_kernel.syscall_table import Row, load
 
 ASM: Final = Path(__file__).with_name("asm")
-FILES: Final = ("macros", "boot", "entry", "traps", "fault", "switch")
+FILES: Final = ("macros", "boot", "entry", "traps", "fault", "switch", "kthread", "examples")
 BASE: Final = START_KERNEL_MAP + KERNEL_LOAD
 
 # The sections, and the label at the end of each.
@@ -78,6 +78,8 @@ EXCEPTION_NAMES: Final = {
     14: "page_fault", 15: "spurious_interrupt_bug", 16: "coprocessor_error", 17: "alignment_check",
     18: "machine_check", 19: "simd_coprocessor_error",
 }
+
+NR_EVENTS: Final = 100  # that the producer in examples.asm makes
 
 TSS_SIZE: Final = descriptors.TSS_SIZE
 GDT_ENTRIES: Final = 10
@@ -240,7 +242,7 @@ def numbers(rows: Sequence[Row]) -> dict[str, int]:
         ("stack", "stack"), ("flags", "flags"), ("pid", "pid"), ("tgid", "tgid"),
         ("thread_sp", "thread.sp"), ("fsbase", "thread.fsbase"), ("gsbase", "thread.gsbase"),
         ("fxsave", "fxsave"), ("set_child_tid", "set_child_tid"),
-        ("mm", "mm"), ("min_flt", "min_flt"),
+        ("mm", "mm"), ("min_flt", "min_flt"), ("worker_private", "worker_private"),
          ("uid", "uid"), ("euid", "euid"), ("gid", "gid"), ("egid", "egid"))}
     names |= _fault_numbers()
     names |= {f"HC_{call.name}": call.value for call in HostCall}
@@ -252,6 +254,10 @@ def numbers(rows: Sequence[Row]) -> dict[str, int]:
         "SP_FROM_ORIG_AX": pt_regs.offsetof("sp") - pt_regs.offsetof("orig_ax"),
         "HOST_CALL_PORT": HOST_CALL_PORT, "NR_SYSCALLS": _nr_syscalls(rows),
         "MINUS_ENOSYS": -Errno.ENOSYS, "THREAD_SIZE": THREAD_SIZE, "PAGE_SIZE": PAGE_SIZE,
+        "KTHREAD_DATA": sched.kthread.offsetof("data"),
+        "KTHREAD_THREADFN": sched.kthread.offsetof("threadfn"),
+        "TASK_RUNNING": sched.TASK_RUNNING, "TASK_INTERRUPTIBLE": sched.TASK_INTERRUPTIBLE,
+        "NR_EVENTS": NR_EVENTS, "EVENTS_SIZE": (NR_EVENTS + 1) * 24,
         "TIF_EXIT_WORK": sched.TIF_EXIT_WORK, "TIF_NEED_RESCHED": sched.TIF_NEED_RESCHED,
         "RFLAGS_IF": int(RFLAGS.IF), "TIF_SIGPENDING": sched.TIF_SIGPENDING,
          "PF_KTHREAD": sched.PF_KTHREAD,

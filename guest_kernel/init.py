@@ -49,7 +49,7 @@ from guest_kernel.process import kthread
 from guest_kernel.process.exec import kernel_execve
 from guest_kernel.process.exit import __WALL, do_group_exit, kernel_wait4
 from guest_kernel.process.fork import CLONE_FILES, CLONE_FS, init_idle, kernel_thread
-from guest_kernel.process.kthread import KthreadFn
+from guest_kernel.process.kthread import KthreadFn, kthread_init
 from guest_kernel.process.pid import find_task_by_vpid, pid_init
 from guest_kernel.process.sys import UTS_RELEASE
 from guest_kernel.sched.core import sched_init, wake_up_process
@@ -92,6 +92,7 @@ def start_kernel(k: Kernel) -> None:
         free_reserved_area(k, ramdisk[0], ramdisk[0] + ramdisk[1])
     mount_proc(k)
 
+    kthread_init(k)
     data = k.data(sched_data)
     data.init_pid_task = init = kernel_thread(k, KthreadFn.KERNEL_INIT, 0, b"init", CLONE_FS)
     assert init.signal is not None

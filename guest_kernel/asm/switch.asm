@@ -96,7 +96,8 @@ ret_from_fork_go:
     test rbx, rbx
     jz syscall_return
 
-; A kernel thread's function is hosted and called step by step; it returns by becoming a program.
+; A kernel thread's function is hosted and called step by step, or a routine of the image.  It returns
+; by becoming a program, or not at all.
 kernel_thread:
     HOST_CALL HC_KTHREAD
     mov rax, gs:[PCPU_WORK]
@@ -104,8 +105,20 @@ kernel_thread:
     jz kernel_thread
     call do_host_work
     test eax, WORK_TO_USER
+    jnz exit_work_check
+    test eax, WORK_CALL_FN
     jz kernel_thread
-    jmp exit_work_check
+    mov rax, gs:[PCPU_CURRENT_TASK]
+    mov rcx, [rax + TASK_WORKER_PRIVATE]
+    mov rdi, [rcx + KTHREAD_DATA]
+    mov rax, [rcx + KTHREAD_THREADFN]
+    sti
+    call rax
+    cli
+    mov gs:[PCPU_ARG], rax
+    HOST_CALL HC_KTHREAD_EXIT
+    mov rax, gs:[PCPU_WORK]
+    call do_host_work          ; WORK_SCHEDULE: it is dead
 
 ; The idle task, pid 0: run what can run, else wait for an interrupt.
 cpu_startup_entry:

@@ -80,6 +80,10 @@ JOBCTL_STOP_CONSUME: Final = 1 << 18  # when it does, it counts in group_stop_co
 JOBCTL_STOPPED: Final = 1 << 26  # it is stopped
 JOBCTL_PENDING_MASK: Final = JOBCTL_STOP_PENDING | JOBCTL_STOP_CONSUME | JOBCTL_STOP_SIGMASK
 
+# kthread.flags
+KTHREAD_STARTED: Final = 1 << 0  # it has been woken for the first time
+KTHREAD_SHOULD_STOP: Final = 1 << 1  # kthread_stop() waits for it
+
 # thread_info.flags: work before the return to ring 3.
 TIF_NOTIFY_RESUME: Final = 1 << 1
 TIF_SIGPENDING: Final = 1 << 2
@@ -255,6 +259,28 @@ class completion(Struct):
     wait = Embed(wait_queue_head, "who waits")
 
 
+class kthread(Struct):
+    """A kernel thread, as kthread_create() and kthread_stop() see it."""
+
+    flags = U32("KTHREAD_*")
+    result = I32("what its function has returned")
+    threadfn = U64("KthreadFn, or the address of its function in the image")
+    data = U64("its argument")
+    exited = Embed(completion, "done when it has ended")
+
+
+class kthread_create_info(Struct):
+    """A kernel thread that kthreadd is asked to make."""
+
+    threadfn = U64("its function, see kthread.threadfn")
+    data = U64("its argument")
+    comm = Chars(TASK_COMM_LEN, "its name")
+    result = Ptr(lambda: task_struct, "the thread; NULL: it could not be made")
+    error = I32("why not, as an errno; 0")
+    done = Embed(completion, "kthreadd has answered")
+    list = Embed(list_head, "its place in kthread_create_list")
+
+
 class k_sigaction(Struct):
     """What to do about a signal, as rt_sigaction(2) has it."""
 
@@ -420,9 +446,8 @@ class task_struct(Struct):
     restart_block = Embed(restart_block, "state of a sleeping system call")
     wait_entries = Embed(list_head, "wait_queue_entry.task_list of the queues it sleeps on")
     sleep_timer = Embed(hrtimer, "wakes it from a sleep with a deadline")
-    kthread_fn = U32("kernel thread: number of its function, see process/kthread.py")
-    kthread_flags = U32("KTHREAD_*")
-    kthread_data = U64("kernel thread: its argument")
+    worker_private = Ptr(lambda: kthread, "kernel thread: what is known of it as one")
+    kthread_create = Ptr(lambda: kthread_create_info, "the thread that it waits to be made")
     thread = Embed(thread_struct, "registers while it does not run", writer="both")
     fxsave = Array(U8, 512, "FPU and SSE state, FXSAVE64's format", writer="asm", align=16)
 
@@ -504,6 +529,7 @@ class sched_data(Struct):
     random_counter = U64("blocks of 64 bytes that the generator has given")
     init_pid_task = Ptr(lambda: task_struct, "pid 1")
     kthreadd_task = Ptr(lambda: task_struct, "pid 2")
+    kthread_create_list = Embed(list_head, "kthread_create_info that kthreadd has yet to serve")
 
 
 class pcpu_hot(Struct):
@@ -521,6 +547,7 @@ class pcpu_hot(Struct):
     init_cr3 = U64("page table that start_kernel built")
     prev_dead = Ptr(lambda: task_struct, "a dead task that was switched from; its stack is free")
     preempt_count = U32("not 0: no preemption; PREEMPT_MASK, HARDIRQ_MASK", writer="both")
+    arg = U64("argument, and result, of a host call by a routine of the image", writer="both")
     hosted_faults = U64("not 0: every page fault goes to the hosted half")
     prev_mm = Ptr(lambda: mm_struct, "an address space that was given up while it was loaded")
 
@@ -533,3 +560,4 @@ WORK_LOAD_BASES: Final = 16  # load FS and GS bases from thread
 WORK_TO_USER: Final = 32  # a kernel thread has become a program
 WORK_LOAD_CR3: Final = 128  # load next_cr3: the task has a new address space
 WORK_LOAD_FPU: Final = 64  # load the FPU and SSE state from fxsave
+WORK_CALL_FN: Final = 256  # call the kernel thread's routine

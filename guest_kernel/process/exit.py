@@ -175,10 +175,10 @@ def do_group_exit(task: task_struct, code: int) -> NoReturn:
 
 def exit_mm(task: task_struct) -> None:
     """Give up the address space; its page table stays until another one is loaded."""
+    mm_release(task)
     mm = task.mm
     if mm is None:
         return
-    mm_release(task)
     signal = signal_of(task)
     signal.maxrss = max(signal.maxrss, mm.hiwater_rss, get_mm_rss(mm))
     mmgrab(mm)
@@ -189,12 +189,11 @@ def exit_mm(task: task_struct) -> None:
 def mm_release(task: task_struct) -> None:
     """Do what the task has promised for when it leaves its address space.
 
-    Clear ``clear_child_tid``, if somebody is left to see it, and let a vfork parent go on.
+    Clear ``clear_child_tid``, if somebody is left to see it, and let a vfork parent go on, or
+    whoever waits for a kernel thread to end.
     """
-    mm = task.mm
-    assert mm is not None
     if task.clear_child_tid:
-        if mm.mm_users > 1:
+        if task.mm is not None and task.mm.mm_users > 1:
             with suppress(SyscallError):  # as Linux: nobody waits at a bad address
                 put_user_u32(task.k, task.clear_child_tid, 0)
         task.clear_child_tid = 0

@@ -42,6 +42,7 @@ from guest_kernel.layout.sched import (
     THREAD_SIZE,
     TIF_NEED_RESCHED,
     TIF_SIGPENDING,
+    kthread,
     pid,
     sched_data,
     sighand_struct,
@@ -143,7 +144,8 @@ _CLEARED: Final = tuple(
 _CLEARED_WORDS: Final = tuple(task_struct.offsetof(name) for name in (
     "utime", "stime", "nvcsw", "nivcsw", "min_flt", "maj_flt", "pending.signal", "vfork_done",
     "set_child_tid", "clear_child_tid", "robust_list", "jobctl", "mm", "active_mm", "saved_sigmask",
-    "real_blocked"))
+    "real_blocked", "worker_private",
+    "kthread_create"))
 
 # RLIMIT_*: soft and hard limit of init where they are not unlimited.  See Linux INIT_RLIMITS.
 INIT_RLIMITS: Final = {
@@ -297,6 +299,8 @@ def copy_process(current: task_struct, args: kernel_clone_args) -> task_struct:
             copy_signal(task, current, flags, undo)
             copy_mm(task, current, args, undo)
             copy_thread(task, current, args)
+            if args.fn:
+                set_kthread_struct(task, args.fn, args.data, undo)
             number = alloc_pid(k)
             undo.callback(free_pid, number)
         except OutOfFrames as error:
@@ -458,7 +462,6 @@ def copy_thread(task: task_struct, current: task_struct, args: kernel_clone_args
         u8[regs : regs + pt_regs.size] = bytes(pt_regs.size)
         u64[words + _RBX] = 1  # ret_from_fork: a kernel thread
         task.flags |= PF_KTHREAD
-        task.kthread_fn, task.kthread_data = args.fn, args.data
         task.comm = args.comm
         return
     source = (u64[(current.pa >> 3) + _STACK] & PHYSICAL_MASK) + _FROM_TOP
@@ -470,6 +473,16 @@ def copy_thread(task: task_struct, current: task_struct, args: kernel_clone_args
         if args.tls >= TASK_SIZE_MAX:
             raise SyscallError(Errno.EPERM)
         task.thread.fsbase = args.tls
+
+
+def set_kthread_struct(task: task_struct, threadfn: int, data: int, undo: ExitStack) -> None:
+    """Make a new task a kernel thread: see process/kthread.py."""
+    thread = kzalloc(task.k, kthread)
+    undo.callback(kfree, thread)
+    thread.threadfn, thread.data = threadfn, data
+    init_waitqueue_head(thread.exited.wait)
+    task.worker_private = thread
+    task.vfork_done = thread.exited
 
 
 def _set_identity(task: task_struct, current: task_struct, args: kernel_clone_args,
@@ -586,6 +599,7 @@ def put_task_struct(task: task_struct) -> None:
         BUG_ON(not task.exit_state, f"task {task.pid}: the last reference went while it lives")
         if task.signal is not None:
             put_signal_struct(task.signal)
+        kfree(task.worker_private)
         kfree(task)
 
 

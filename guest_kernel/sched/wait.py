@@ -86,6 +86,8 @@ def sleep_on(task: task_struct, queue: wait_queue_head, state: int = TASK_INTERR
         SyscallError: ERESTARTSYS: a signal waits that this sleep may be interrupted by.  Whoever
             has done a part already looks at :func:`signal_pending` first.
     """
+    if _signal_pending_state(task, state):
+        raise SyscallError(Errno.ERESTARTSYS)
     prepare_to_wait(task, queue)
     schedule_timeout(task, expires, state)
 

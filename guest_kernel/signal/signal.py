@@ -400,6 +400,14 @@ def send_sig(sig: int, task: task_struct) -> None:
     send_signal(sig, user_info(sig, task.k.current()), task, PIDTYPE_PID)
 
 
+def ignore_signals(task: task_struct) -> None:
+    """Ignore every signal, and drop those that wait; a kernel thread's children are not zombies."""
+    for sig in range(1, _NSIG + 1):
+        task.k.u64[sigaction_pa(task, sig) >> 3] = SIG_IGN
+    flush_task_sigqueue(task, (1 << 64) - 1)
+    recalc_sigpending(task)
+
+
 def force_sig_info(task: task_struct, sig: int, info: bytes, *, to_default: bool = False) -> None:
     """Send a signal that cannot be blocked or ignored: an exception's.
 

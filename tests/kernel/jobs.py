@@ -28,9 +28,9 @@ GRACE: Final = 100_000  # ns from the start to time 0: all jobs are asleep by th
 
 
 def _job(current: task_struct) -> None:
-    """Sleep until the arrival in the first word of ``kthread_data``, then run the request."""
+    """Sleep until the arrival in the first word of ``kthread.data``, then run the request."""
     k = current.k
-    pa = current.kthread_data & PHYSICAL_MASK
+    pa = kthread.to_kthread(current).data & PHYSICAL_MASK
     arrival, size, address = k.u64[pa >> 3], k.u64[(pa >> 3) + 1], k.u64[(pa >> 3) + 2]
     if ktime_get(k) < arrival:
         schedule_timeout(current, arrival)
