@@ -90,10 +90,6 @@ _RESTART_FN: Final = task_struct.offsetof("restart_block.fn")
 _COUNTS: Final = stats_data.offsetof("syscalls")
 
 
-def _signed(word: int) -> int:
-    return word - (1 << 64) if word >> 63 else word
-
-
 class Tracer:
     """Who watches tasks: a front end.  It changes nothing but ``syscall_work``."""
 
@@ -162,7 +158,7 @@ class HostCalls:
             HostCall.EXIT_WORK: self._exit_work,
             HostCall.KTHREAD: self._kthread,
             HostCall.KTHREAD_EXIT: lambda: self._sleeps(
-                lambda: kthread.kthread_exit(k.current(), _signed(k.data(pcpu_hot).arg))),
+                lambda: kthread.kthread_exit(k.current(), k.data(pcpu_hot).arg)),
             HostCall.WAKE_UP_PROCESS: self._wake_up_process,
             HostCall.SET_CURRENT_STATE: lambda: set_task_state(
                 k.current(), k.data(pcpu_hot).arg),

@@ -547,7 +547,7 @@ class pcpu_hot(Struct):
     init_cr3 = U64("page table that start_kernel built")
     prev_dead = Ptr(lambda: task_struct, "a dead task that was switched from; its stack is free")
     preempt_count = U32("not 0: no preemption; PREEMPT_MASK, HARDIRQ_MASK", writer="both")
-    arg = U64("argument, and result, of a host call by a routine of the image", writer="both")
+    arg = I64("argument, and result, of a host call by a routine of the image", writer="both")
     hosted_faults = U64("not 0: every page fault goes to the hosted half")
     prev_mm = Ptr(lambda: mm_struct, "an address space that was given up while it was loaded")
 

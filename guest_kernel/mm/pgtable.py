@@ -260,16 +260,21 @@ def _present(u64: memoryview, table: int, first: int, last: int) -> list[tuple[i
     if last - first < _CHUNK:
         entries = u64[table + first : table + last + 1].tolist()
         return [(i, entry) for i, entry in enumerate(entries, first) if entry]
-    # Most tables are almost empty: a comparison passes over a chunk of zeros at once.
     found = []
-    data = u64[table + first : table + last + 1].tobytes()
+    for place, chunk in _chunks(u64[table + first : table + last + 1].tobytes()):
+        found += [(i, entry) for i, entry in enumerate(chunk, first + place) if entry]
+    return found
+
+
+def _chunks(data: bytes) -> Iterator[tuple[int, memoryview]]:
+    """Yield the parts of a table that are not empty, with the index of their first entry.
+
+    Most tables are almost empty: a comparison passes over a chunk of zeros at once.
+    """
     for place in range(0, len(data), _CHUNK_BYTES):
         chunk = data[place : place + _CHUNK_BYTES]
         if chunk != _EMPTY_CHUNK:
-            index = first + (place >> 3)
-            found += [(i, entry) for i, entry in enumerate(memoryview(chunk).cast("Q"), index)
-                      if entry]
-    return found
+            yield place >> 3, memoryview(chunk).cast("Q")
 
 
 def user_tables(k: Kernel, pgd_pa: int) -> tuple[list[int], list[int]]:
@@ -289,11 +294,8 @@ def user_tables(k: Kernel, pgd_pa: int) -> tuple[list[int], list[int]]:
 def present_entries(k: Kernel, table: int) -> list[int]:
     """Return the entries of the table at physical address ``table`` that are not 0."""
     found: list[int] = []
-    data = bytes(k.u8[table : table + PAGE_SIZE])
-    for place in range(0, PAGE_SIZE, _CHUNK_BYTES):
-        chunk = data[place : place + _CHUNK_BYTES]
-        if chunk != _EMPTY_CHUNK:
-            found += filter(None, memoryview(chunk).cast("Q"))
+    for _, chunk in _chunks(bytes(k.u8[table : table + PAGE_SIZE])):
+        found += filter(None, chunk)
     return found
 
 

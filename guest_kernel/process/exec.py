@@ -35,7 +35,6 @@ from guest_kernel.layout.sched import (
     WORK_LOAD_CR3,
     WORK_LOAD_FPU,
     pcpu_hot,
-    sighand_struct,
     signal_struct,
     task_struct,
 )
@@ -51,12 +50,16 @@ from guest_kernel.mm.mm import (
 )
 from guest_kernel.mm.mmap import map_stack
 from guest_kernel.mm.page_alloc import OutOfFrames
-from guest_kernel.mm.slab import kzalloc
 from guest_kernel.mm.uaccess import get_user_u64, strncpy_from_user
 from guest_kernel.process import binfmt_elf
 from guest_kernel.process.binfmt_script import SCRIPT_MAGIC, Interpreter, parse_script
 from guest_kernel.process.exit import do_group_exit, mm_release, release_task, set_exit_state
-from guest_kernel.process.fork import flush_signal_handlers, put_sighand, task_pt_regs
+from guest_kernel.process.fork import (
+    dup_sighand,
+    flush_signal_handlers,
+    put_sighand,
+    task_pt_regs,
+)
 from guest_kernel.process.fpu import init_fpstate
 from guest_kernel.process.pid import (
     PIDTYPE_PGID,
@@ -68,11 +71,11 @@ from guest_kernel.process.pid import (
 from guest_kernel.process.tasks import for_each_thread, thread_group_empty
 from guest_kernel.sched.wait import schedule_timeout
 from guest_kernel.signal.numbers import SIGCHLD, SIGKILL, SIGSEGV
+from guest_kernel.signal.sigaction import sas_ss_reset
 from guest_kernel.signal.signal import recalc_sigpending, signal_of, zap_other_threads
 from guest_kernel.syscalls import SYSCALL_DEFINE, Int, UserPtr
 
 MAX_ARG_STRLEN: Final = 131072
-MAX_ARG_STRINGS: Final = 0x7FFF_FFFF
 ARG_MAX_DEFAULT: Final = 6 << 20  # three quarters of the default stack limit of 8 MiB
 STACK_EXPAND: Final = 131072  # the stack is mapped this far below its strings at once
 BINPRM_MAX_DEPTH: Final = 5  # scripts whose interpreter is a script
@@ -152,12 +155,16 @@ def _open_interpreter(task: task_struct, bprm: linux_binprm) -> file | None:
     return None if path is None else do_open_execat(task, AT_FDCWD, path)
 
 
+def _arg_limit(task: task_struct) -> int:
+    """Return how many bytes arguments and environment may take, their pointers counted."""
+    limit = min(signal_of(task).rlim[RLIMIT_STACK].rlim_cur // 4, ARG_MAX_DEFAULT)
+    return max(limit, 32 * PAGE_SIZE)
+
+
 def _check_sizes(task: task_struct, strings: list[bytes]) -> None:
     """E2BIG: see execve(2), "Limits on size of arguments and environment"."""
-    limit = min(signal_of(task).rlim[RLIMIT_STACK].rlim_cur // 4, ARG_MAX_DEFAULT)
-    limit = max(limit, 32 * PAGE_SIZE)
     total = sum(map(len, strings)) + 9 * len(strings)
-    if total > limit or any(len(s) >= MAX_ARG_STRLEN for s in strings):
+    if total > _arg_limit(task) or any(len(s) >= MAX_ARG_STRLEN for s in strings):
         raise SyscallError(Errno.E2BIG)
 
 
@@ -225,8 +232,7 @@ def _begin_new_exec(task: task_struct, mm: mm_struct, filename: bytes) -> None:
     init_fpstate(task)
     k.ask(WORK_LOAD_BASES | WORK_LOAD_FPU)
     do_close_on_exec(files_of(task))
-    task.sas_ss_sp = task.sas_ss_size = 0
-    task.sas_ss_flags = 2  # SS_DISABLE
+    sas_ss_reset(task)
     task.dumpable = 1
     task.comm = filename.rpartition(b"/")[2][:15]
     task.set_child_tid = task.clear_child_tid = task.robust_list = task.rseq = 0
@@ -258,11 +264,7 @@ def _unshare_sighand(task: task_struct) -> None:
     old = task.sighand
     assert old is not None
     if old.count > 1:
-        k: Kernel = task.k
-        new = kzalloc(k, sighand_struct)
-        k.u8[new.pa : new.pa + new.size] = k.u8[old.pa : old.pa + old.size]
-        new.count = 1
-        task.sighand = new
+        task.sighand = dup_sighand(old)
         put_sighand(old)
 
 
@@ -286,7 +288,7 @@ def de_thread(task: task_struct) -> None:
     leader = task.group_leader
     assert leader is not None
     others = sum(thread not in (task, leader) for thread in for_each_thread(task))
-    if others or (leader == task and not thread_group_empty(task)):
+    if others:
         _wait_for_threads(task, signal, others)
     if leader != task:
         if not leader.exit_state:
@@ -345,8 +347,7 @@ def _copy_strings(current: task_struct, va: int) -> list[bytes]:
     strings: list[bytes] = []
     if not va:
         return strings
-    limit = max(min(signal_of(current).rlim[RLIMIT_STACK].rlim_cur // 4, ARG_MAX_DEFAULT),
-                32 * PAGE_SIZE)
+    limit = _arg_limit(current)
     total = 0
     while pointer := get_user_u64(k, va):
         text = strncpy_from_user(k, pointer, MAX_ARG_STRLEN)

@@ -80,6 +80,7 @@ from guest_kernel.signal.numbers import (
     SIG_IGN,
     SIGCHLD,
 )
+from guest_kernel.signal.sigaction import sas_ss_reset
 from guest_kernel.signal.signal import recalc_sigpending
 from guest_kernel.syscalls import SYSCALL_DEFINE, ULong, UserPtr
 from guest_kernel.time.timekeeping import ktime_get
@@ -139,7 +140,7 @@ _LIST_HEADS: Final = tuple(task_struct.offsetof(name) for name in (
     "children", "sibling", "tasks", "thread_node", "wait_entries", "se.group_node", "rt.run_list",
     "pending.list"))
 _CLEARED: Final = tuple(
-    (task_struct.offsetof(name), getattr(task_struct.fields[name], "size", 8)) for name in (
+    (task_struct.offsetof(name), task_struct.fields[name].size) for name in (
         "pid_links", "restart_block", "sleep_timer", "vfork", "thread_pid", "sched_info"))
 _CLEARED_WORDS: Final = tuple(task_struct.offsetof(name) for name in (
     "utime", "stime", "nvcsw", "nivcsw", "min_flt", "maj_flt", "pending.signal", "vfork_done",
@@ -398,20 +399,15 @@ def copy_fs(task: task_struct, current: task_struct, flags: int, undo: ExitStack
 
 def copy_sighand(task: task_struct, current: task_struct, flags: int, undo: ExitStack) -> None:
     """Share what is to be done about signals, or copy it."""
-    k: Kernel = task.k
     old = current.sighand
     assert old is not None
     if flags & CLONE_SIGHAND:
         old.count += 1
         task.sighand = old
     else:
-        hand = kzalloc(k, sighand_struct)
-        hand.count = 1
-        start, end = _ACTION, sighand_struct.size
-        k.u8[hand.pa + start : hand.pa + end] = k.u8[old.pa + start : old.pa + end]
-        task.sighand = hand
+        task.sighand = dup_sighand(old)
         if flags & CLONE_CLEAR_SIGHAND:
-            flush_signal_handlers(hand)
+            flush_signal_handlers(task.sighand)
     undo.callback(put_sighand, task.sighand)
 
 
@@ -444,8 +440,7 @@ def copy_mm(task: task_struct, current: task_struct, args: kernel_clone_args,
         task.rseq = task.rseq_len = task.rseq_sig = 0  # each thread registers its own
     # A child that shares memory but not the parent's stack must not use its alternate stack.
     if args.flags & (CLONE_VM | CLONE_VFORK) == CLONE_VM:
-        task.sas_ss_sp = task.sas_ss_size = 0
-        task.sas_ss_flags = 2  # SS_DISABLE
+        sas_ss_reset(task)
 
 
 def copy_thread(task: task_struct, current: task_struct, args: kernel_clone_args) -> None:
@@ -562,13 +557,26 @@ def _new_signal(k: Kernel) -> signal_struct:
 # ---- the references that a task holds
 
 
-def flush_signal_handlers(hand: sighand_struct, *, force_default: bool = False) -> None:
-    """Set all actions to the default, but, unless ``force_default``, leave ignored ones."""
+def dup_sighand(old: sighand_struct) -> sighand_struct:
+    """Return a copy, with one reference.
+
+    Raises:
+        OutOfFrames.
+    """
+    k: Kernel = old.k
+    new = _new_sighand(k)
+    start, end = _ACTION, sighand_struct.size
+    k.u8[new.pa + start : new.pa + end] = k.u8[old.pa + start : old.pa + end]
+    return new
+
+
+def flush_signal_handlers(hand: sighand_struct) -> None:
+    """Set all actions to the default, but leave ignored signals ignored."""
     k: Kernel = hand.k
     size = sighand_struct.fields["action"].size // _NSIG
     for sig in range(_NSIG):
         place = hand.pa + _ACTION + sig * size
-        ignored = k.u64[place >> 3] == SIG_IGN and not force_default
+        ignored = k.u64[place >> 3] == SIG_IGN
         k.u8[place : place + size] = bytes(size)
         k.u64[place >> 3] = SIG_IGN if ignored else SIG_DFL
 

@@ -86,10 +86,9 @@ def sleep_on(task: task_struct, queue: wait_queue_head, state: int = TASK_INTERR
         SyscallError: ERESTARTSYS: a signal waits that this sleep may be interrupted by.  Whoever
             has done a part already looks at :func:`signal_pending` first.
     """
-    if _signal_pending_state(task, state):
-        raise SyscallError(Errno.ERESTARTSYS)
+    _check_signals(task, state)
     prepare_to_wait(task, queue)
-    schedule_timeout(task, expires, state)
+    _sleep(task, expires, state)
 
 
 def schedule_timeout(task: task_struct, expires: int = NEVER,
@@ -99,19 +98,27 @@ def schedule_timeout(task: task_struct, expires: int = NEVER,
     Raises:
         Sleep, SyscallError: as :func:`sleep_on`.
     """
+    _check_signals(task, state)
+    _sleep(task, expires, state)
+
+
+def _sleep(task: task_struct, expires: int, state: int) -> NoReturn:
     might_sleep(task.k)
-    if _signal_pending_state(task, state):
-        raise SyscallError(Errno.ERESTARTSYS)
     if expires != NEVER:
         hrtimer_start(task.sleep_timer, expires, HrtimerFn.WAKE_TASK, task.va)
     set_task_state(task, state)
     raise Sleep
 
 
-def _signal_pending_state(task: task_struct, state: int) -> bool:
-    if state & TASK_INTERRUPTIBLE:
-        return signal_pending(task)
-    return bool(state & TASK_WAKEKILL) and fatal_signal_pending(task)
+def _check_signals(task: task_struct, state: int) -> None:
+    """Refuse a sleep in ``state`` that a signal which waits would end.  See signal_pending_state().
+
+    Raises:
+        SyscallError: ERESTARTSYS.
+    """
+    if signal_pending(task) if state & TASK_INTERRUPTIBLE else (
+            state & TASK_WAKEKILL and fatal_signal_pending(task)):
+        raise SyscallError(Errno.ERESTARTSYS)
 
 
 def wake_up(queue: wait_queue_head) -> None:

@@ -34,11 +34,11 @@ from guest_kernel.signal.numbers import (
 )
 from guest_kernel.signal.sigaction import (
     SS_AUTODISARM,
-    SS_DISABLE,
     STACK_T,
     on_sig_stack,
     restore_altstack,
     sas_ss_flags,
+    sas_ss_reset,
 )
 from guest_kernel.signal.signal import (
     Fatal,
@@ -180,8 +180,7 @@ def _setup_rt_frame(current: task_struct, regs: pt_regs, ksig: ksignal) -> None:
     copy_to_user(k, fpstate, current.fxsave)
     copy_to_user(k, frame, data)
     if current.sas_ss_flags & SS_AUTODISARM and entering:
-        current.sas_ss_sp = current.sas_ss_size = 0
-        current.sas_ss_flags = SS_DISABLE
+        sas_ss_reset(current)
     init_fpstate(current)
     k.ask(WORK_LOAD_FPU)
     regs.di, regs.si, regs.dx, regs.ax = ksig.sig, frame + _INFO, frame + _UC, 0

@@ -103,6 +103,12 @@ def _set_altstack(current: task_struct, base: int, flags: int, size: int, sp: in
     k.u32[(pa + _SAS_SS_FLAGS) >> 2] = flags
 
 
+def sas_ss_reset(task: task_struct) -> None:
+    """Leave ``task`` without an alternate stack."""
+    task.sas_ss_sp = task.sas_ss_size = 0
+    task.sas_ss_flags = SS_DISABLE
+
+
 def restore_altstack(current: task_struct, stack: bytes, sp: int) -> None:
     """Set the alternate stack as a handler's frame has it; what is wrong there is passed over."""
     base, flags, size = STACK_T.unpack(stack)
