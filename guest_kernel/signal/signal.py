@@ -575,7 +575,7 @@ def do_notify_parent(task: task_struct, sig: int) -> bool:
         autoreap = ignored or bool(
             parent.k.u64[(action + _SIGHAND_FLAGS) >> 3] & SA_NOCLDWAIT)
         wanted = not ignored
-    if sig and wanted:
+    if wanted and 0 < sig <= _NSIG:  # clone(2) takes any number
         send_signal(sig, _child_info(task, sig, code, value), parent, PIDTYPE_TGID)
     wake_up_parent(parent)
     return autoreap
