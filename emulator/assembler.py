@@ -31,7 +31,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 _STRING: Final = r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])\''
 _COMMENT: Final = re.compile(rf"({_STRING})|\s*;.*")
@@ -47,6 +47,14 @@ _NAME: Final = re.compile(r"([-+]?)\s*(?<![\w.$\\])([A-Za-z_.$\\][\w.$]*)(\s*\*)
 _ADDRESS_REGISTER: Final = re.compile(r"[re](?:[a-d]x|[sd]i|[sb]p|ip)|r\d+d?")
 _BRACKETS: Final = re.compile(r"\[([^\]]*)\]")
 _NOT_A_NAME: Final = re.compile(r"\s*[-~\d]")
+
+# What shows how an engine of Keystone's reads numbers; see _engine().
+_TEN: Final = "mov eax, 10"
+_TEN_CODE: Final = b"\xb8\x0a\0\0\0"
+_MAX_ENGINES: Final = 64
+
+# Part of every key of the cache; raised when entries made before may be wrong.
+_CACHE_VERSION: Final = b"2"  # 1 may hold numbers that were read as hexadecimal
 
 # Our own labels, at the ends of a section; no program's name begins so.
 _START: Final = "__start_of_"
@@ -213,11 +221,27 @@ def _assemble(lines: list[str], labels: list[str], address: int) -> tuple[bytes,
 
 
 def _keystone(source: list[str], address: int) -> bytes:
+    code, _ = _engine().asm("\n".join(source), address, as_bytes=True)
+    return bytes(code or b"")
+
+
+def _engine() -> Any:
+    """Return a Keystone engine that reads numbers as decimal.
+
+    Keystone does not initialise the base: an engine has what lies in the memory that it gets, and
+    if that is 16, "10" is sixteen (keystone 528, 608).  There is no call to set it to anything but
+    16.  So a new engine is tried; one that reads wrongly is kept until another, whose memory is
+    not the same, reads rightly.
+    """
     import keystone
 
-    engine = keystone.Ks(keystone.KS_ARCH_X86, keystone.KS_MODE_64)
-    code, _ = engine.asm("\n".join(source), address, as_bytes=True)
-    return bytes(code or b"")
+    wrong: list[Any] = []
+    while len(wrong) < _MAX_ENGINES:
+        engine = keystone.Ks(keystone.KS_ARCH_X86, keystone.KS_MODE_64)
+        if engine.asm(_TEN, 0, as_bytes=True)[0] == _TEN_CODE:
+            return engine
+        wrong.append(engine)
+    raise AssemblyError(f"Keystone reads decimal numbers wrongly, in {_MAX_ENGINES} engines")
 
 
 # Keystone says what is wrong, but neither where nor with which symbol.
@@ -278,7 +302,7 @@ def cached(kind: str, key: bytes, build: Callable[[], bytes]) -> bytes:
     Args:
         key: everything that the result depends on.
     """
-    digest = hashlib.sha256(key).hexdigest()[:32]
+    digest = hashlib.sha256(_CACHE_VERSION + key).hexdigest()[:32]
     directory = cache_directory()
     path = directory / f"{kind}-{digest}" if directory else None
     if path is not None:

@@ -241,6 +241,27 @@ def test_an_error_names_the_line_or_the_symbol(source: str, message: str) -> Non
         assemble(source)
 
 
+def leave_base_16_behind() -> None:
+    """Let an engine that reads numbers as hexadecimal leave its memory to the next one."""
+    engine = keystone.Ks(keystone.KS_ARCH_X86, keystone.KS_MODE_64)
+    engine.sym_resolver = lambda symbol, value: False
+
+
+def test_keystone_leaves_the_base_of_numbers_to_chance() -> None:
+    """Is the quirk still there that the assembler looks out for?"""
+    leave_base_16_behind()
+    engine = keystone.Ks(keystone.KS_ARCH_X86, keystone.KS_MODE_64)
+    code, _ = engine.asm("mov eax, 10", 0, as_bytes=True)
+    assert code == bytes((0xB8, 0x10, 0, 0, 0))
+
+
+def test_numbers_are_decimal_whatever_memory_an_engine_gets() -> None:
+    """Is 10 ten, also after an engine for which it was sixteen?"""
+    for _ in range(20):
+        leave_base_16_behind()
+        assert assemble("mov eax, 10", 0)[0] == bytes((0xB8, 10, 0, 0, 0))
+
+
 def test_symbols_may_be_negative_or_large() -> None:
     """Do numbers from outside arrive unchanged?"""
     code, _ = assemble(".quad A, B, C", 0, {"A": -38, "B": 2**64 - 1, "C": 2**63})
