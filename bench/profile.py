@@ -36,7 +36,7 @@ def stage(name):
     now = time.process_time_ns()
     print(f"{(now - last) / 1e6:8.1f} ms  {name}")
     last = time.process_time_ns()
-import ringlet.__main__
+import ringlet.__main__, ringlet.run
 from ringlet.session import Session, root, check_program
 stage("imports")
 from emulator.machine import Machine

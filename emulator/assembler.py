@@ -23,30 +23,31 @@ what GNU as makes of it.
 """
 
 import contextlib
-import hashlib
 import os
 import re
 import struct
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from emulator import sources
+from emulator.digest import blake2b
+
+# Patterns, compiled when they are first used: at most starts everything comes from the cache.
 _STRING: Final = r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])\''
-_COMMENT: Final = re.compile(rf"({_STRING})|\s*;.*")
-_LABEL: Final = re.compile(r"\s*([A-Za-z_$][\w.$]*):")
-_LABELS: Final = re.compile(r"\s*(?:[\w.$]+:\s*)*")
-_MACRO: Final = re.compile(r"\s*\.(macro|endm)\b")
-_SECTION: Final = re.compile(r"\s*\.(?:text|rodata|data|bss|section|pushsection|popsection)\b")
-_INCLUDE: Final = re.compile(r"\s*\.include\b")
-_ASSIGNMENT: Final = re.compile(r"\s*(?:([A-Za-z_$][\w.$]*)\s*=|\.(?:set|equ)\s+([\w.$]+))")
+_COMMENT: Final = rf"({_STRING})|\s*;.*"
+_LABEL: Final = r"\s*([A-Za-z_$][\w.$]*):"
+_LABELS: Final = r"\s*(?:[\w.$]+:\s*)*"
+_MACRO: Final = r"\s*\.(macro|endm)\b"
+_SECTION: Final = r"\s*\.(?:text|rodata|data|bss|section|pushsection|popsection)\b"
+_INCLUDE: Final = r"\s*\.include\b"
+_ASSIGNMENT: Final = r"\s*(?:([A-Za-z_$][\w.$]*)\s*=|\.(?:set|equ)\s+([\w.$]+))"
 
 # In an operand: a name, which may be a macro's parameter, with the sign before and a factor behind.
-_NAME: Final = re.compile(r"([-+]?)\s*(?<![\w.$\\])([A-Za-z_.$\\][\w.$]*)(\s*\*)?")
-_ADDRESS_REGISTER: Final = re.compile(r"[re](?:[a-d]x|[sd]i|[sb]p|ip)|r\d+d?")
-_BRACKETS: Final = re.compile(r"\[([^\]]*)\]")
-_NOT_A_NAME: Final = re.compile(r"\s*[-~\d]")
+_NAME: Final = r"([-+]?)\s*(?<![\w.$\\])([A-Za-z_.$\\][\w.$]*)(\s*\*)?"
+_ADDRESS_REGISTER: Final = r"[re](?:[a-d]x|[sd]i|[sb]p|ip)|r\d+d?"
+_BRACKETS: Final = r"\[([^\]]*)\]"
+_NOT_A_NAME: Final = r"\s*[-~\d]"
 
 # What shows how an engine of Keystone's reads numbers; see _engine().
 _TEN: Final = "mov eax, 10"
@@ -60,13 +61,14 @@ _CACHE_VERSION: Final = b"2"  # 1 may hold numbers that were read as hexadecimal
 _START: Final = "__start_of_"
 _END: Final = "__end_of_"
 
+_CHECKSUM_SIZE: Final = 32  # of a file in the cache, at its beginning
+
 
 class AssemblyError(Exception):
     """A text that Keystone does not take, or would take wrongly."""
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(NamedTuple):
     """A section as assembled.
 
     Attributes:
@@ -120,7 +122,7 @@ def assemble_sections(source: str, address: int, alignments: Mapping[str, int],
             other than zeros.
     """
     given = symbols or {}
-    bodies = _split([_COMMENT.sub(r"\1", line) for line in source.splitlines()], alignments)
+    bodies = _split([re.sub(_COMMENT, r"\1", line) for line in source.splitlines()], alignments)
     _refuse_what_comes_out_wrong(bodies, set(given))
     lines = [f"{name} = {value:#x}" for name, value in given.items()]
     labels = []
@@ -147,7 +149,7 @@ def _split(lines: list[str], alignments: Mapping[str, int]) -> dict[str, list[st
         directive = line.strip()
         if directive in sections:
             current = sections[directive]
-        elif _SECTION.match(line):
+        elif re.match(_SECTION, line):
             raise AssemblyError(f"no such section here: {directive}")
         else:
             current.append(line)
@@ -159,9 +161,9 @@ def _labels(lines: list[str]) -> list[str]:
     labels = []
     in_macro = False
     for line in lines:
-        if directive := _MACRO.match(line):
+        if directive := re.match(_MACRO, line):
             in_macro = directive[1] == "macro"
-        elif not in_macro and (label := _LABEL.match(line)):
+        elif not in_macro and (label := re.match(_LABEL, line)):
             labels.append(label[1])
     return labels
 
@@ -174,13 +176,13 @@ def _refuse_what_comes_out_wrong(bodies: Mapping[str, list[str]], numbers: set[s
     """
     lines = [line for body in bodies.values() for line in body]
     for line in lines:
-        if assignment := _ASSIGNMENT.match(line):
+        if assignment := re.match(_ASSIGNMENT, line):
             numbers.add(assignment[1] or assignment[2])
     for line in lines:
-        instruction = re.sub(_STRING, "0", _LABELS.sub("", line, count=1))
-        if _INCLUDE.match(instruction):
+        instruction = re.sub(_STRING, "0", re.sub(_LABELS, "", line, count=1))
+        if re.match(_INCLUDE, instruction):
             raise AssemblyError(f"would be ignored: {line.strip()}")
-        if instruction.startswith(".") or _ASSIGNMENT.match(instruction):
+        if instruction.startswith(".") or re.match(_ASSIGNMENT, instruction):
             continue
         _, _, operands = instruction.partition(" ")
         for operand in operands.split(","):
@@ -189,13 +191,13 @@ def _refuse_what_comes_out_wrong(bodies: Mapping[str, list[str]], numbers: set[s
 
 
 def _what_goes_wrong(operand: str, numbers: set[str]) -> str | None:
-    brackets = _BRACKETS.search(operand)
+    brackets = re.search(_BRACKETS, operand)
     if brackets is None:
-        if _NOT_A_NAME.match(operand) and _NAME.search(operand):
+        if re.match(_NOT_A_NAME, operand) and re.search(_NAME, operand):
             return "the symbol would become a memory operand"
         return None
-    terms = _NAME.findall(brackets[1])
-    symbols = [term for term in terms if not _ADDRESS_REGISTER.fullmatch(term[1])]
+    terms = re.findall(_NAME, brackets[1])
+    symbols = [term for term in terms if not re.fullmatch(_ADDRESS_REGISTER, term[1])]
     if len(symbols) > 1:
         return "only the last symbol would count"
     if any(sign == "-" or factor for sign, _, factor in symbols):
@@ -278,19 +280,18 @@ def _line_at_fault(source: list[str], address: int, error: Exception) -> str:
     return source[bisect_left(range(1, len(source)), True, key=fails)].strip()
 
 
-def cache_directory() -> Path | None:
+def cache_directory() -> str | None:
     """Return where assembled code is kept between runs, or ``None`` if nowhere is writable.
 
     ``RINGLET_CACHE`` names it; else it is ``ringlet`` in the user's cache directory.
     """
-    place = os.environ.get("RINGLET_CACHE")
-    base = Path(place) if place else (
-        Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ringlet")
+    place = os.environ.get("RINGLET_CACHE") or os.path.join(
+        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "ringlet")
     try:
-        base.mkdir(parents=True, exist_ok=True)
+        os.makedirs(place, exist_ok=True)
     except OSError:
         return None
-    return base if os.access(base, os.W_OK) else None
+    return place if os.access(place, os.W_OK) else None
 
 
 def cached(kind: str, key: bytes, build: Callable[[], bytes]) -> bytes:
@@ -302,29 +303,35 @@ def cached(kind: str, key: bytes, build: Callable[[], bytes]) -> bytes:
     Args:
         key: everything that the result depends on.
     """
-    digest = hashlib.sha256(_CACHE_VERSION + key).hexdigest()[:32]
     directory = cache_directory()
-    path = directory / f"{kind}-{digest}" if directory else None
+    name = f"{kind}-{blake2b(_CACHE_VERSION + key, digest_size=16).hexdigest()}"
+    path = os.path.join(directory, name) if directory else None
     if path is not None:
         try:
-            data = path.read_bytes()
+            data = sources.read(path)
         except OSError:
             data = b""
-        if data and hashlib.sha256(data[32:]).digest() == data[:32]:
-            return data[32:]
+        if data and _checksum(data[_CHECKSUM_SIZE:]) == data[:_CHECKSUM_SIZE]:
+            return data[_CHECKSUM_SIZE:]
     data = build()
     if path is not None:
         with contextlib.suppress(OSError):
-            _replace(path, hashlib.sha256(data).digest() + data)
+            _replace(path, _checksum(data) + data)
     return data
 
 
-def _replace(path: Path, data: bytes) -> None:
+def _checksum(data: bytes) -> bytes:
+    return blake2b(data, digest_size=_CHECKSUM_SIZE).digest()
+
+
+def _replace(path: str, data: bytes) -> None:
     """Write a file so that readers see the old content or the new one."""
-    temporary = path.with_suffix(f".{os.getpid()}")
+    temporary = f"{path}.{os.getpid()}"
     try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
+        with open(temporary, "wb") as file:
+            file.write(data)
+        os.replace(temporary, path)
     except OSError:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
         raise

@@ -15,13 +15,10 @@ and executable.
 See: System V ABI (generic), "Object Files"; elf(5).
 """
 
-from __future__ import annotations
-
 import itertools
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 from emulator.arch.paging import PAGE_SIZE
 
@@ -29,8 +26,8 @@ PF_X: Final = 1
 PF_W: Final = 2
 PF_R: Final = 4
 
-_EHDR: Final = struct.Struct("<16sHHIQQQIHHHHHH")
-_PHDR: Final = struct.Struct("<IIQQQQQQ")
+EHDR: Final = struct.Struct("<16sHHIQQQIHHHHHH")
+PHDR: Final = struct.Struct("<IIQQQQQQ")
 _SHDR: Final = struct.Struct("<IIQQQQIIQQ")
 _SYM: Final = struct.Struct("<IBBHQQ")
 _IDENT: Final = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
@@ -60,8 +57,7 @@ class ElfError(Exception):
     """A file that is no ELF executable of ours."""
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(NamedTuple):
     """A part of the program that is in memory.
 
     It begins a segment of its own, so on a page boundary; but zeros of the same protection that
@@ -85,7 +81,7 @@ class Section:
 
     @classmethod
     def named(cls, name: str, va: int, data: bytes, *, pa: int | None = None,
-              align: int = PAGE_SIZE) -> Section:
+              align: int = PAGE_SIZE) -> Self:
         """Make one of .text, .rodata, .data and .bss, whose protection goes with the name.
 
         Args:
@@ -96,8 +92,7 @@ class Section:
                    _PROTECTION[name], align)
 
 
-@dataclass(frozen=True, slots=True)
-class Executable:
+class Executable(NamedTuple):
     """What a boot loader takes from a file.
 
     Attributes:
@@ -156,7 +151,7 @@ def write(sections: Sequence[Section], entry: int, symbols: Mapping[str, int],
     segments = [segment for segment in segments if segment.memory_size]
     segments.append(_Segment(_PT_GNU_STACK, PF_R | PF_W, 0, 0, 0, 0, 0, 16))
     if headers_va is not None:
-        size = _EHDR.size + (len(segments) + 1) * _PHDR.size
+        size = EHDR.size + (len(segments) + 1) * PHDR.size
         segments.insert(0, _Segment(_PT_LOAD, PF_R, 0, headers_va, headers_va, size, size,
                                     PAGE_SIZE))
 
@@ -174,10 +169,10 @@ def write(sections: Sequence[Section], entry: int, symbols: Mapping[str, int],
     shoff = len(out)
     for name, fields in table:
         out += _SHDR.pack(offsets[name], *fields)
-    _EHDR.pack_into(out, 0, _IDENT, _ET_EXEC, _EM_X86_64, 1, entry, _EHDR.size, shoff, 0,
-                    _EHDR.size, _PHDR.size, len(segments), _SHDR.size, len(table), len(table) - 1)
+    EHDR.pack_into(out, 0, _IDENT, _ET_EXEC, _EM_X86_64, 1, entry, EHDR.size, shoff, 0,
+                    EHDR.size, PHDR.size, len(segments), _SHDR.size, len(table), len(table) - 1)
     for index, segment in enumerate(segments):
-        _PHDR.pack_into(out, _EHDR.size + index * _PHDR.size, *segment)
+        PHDR.pack_into(out, EHDR.size + index * PHDR.size, *segment)
     return bytes(out)
 
 
@@ -235,11 +230,11 @@ def _read(data: bytes) -> Executable:
     if data[:6] != _IDENT[:6]:
         raise ElfError("not a 64-bit ELF file")
     (_, kind, machine, _, entry, phoff, shoff, _, _, phentsize, phnum, shentsize, shnum, _,
-     ) = _EHDR.unpack(_slice(data, 0, _EHDR.size))
+     ) = EHDR.unpack(_slice(data, 0, EHDR.size))
     if kind != _ET_EXEC or machine != _EM_X86_64:
         raise ElfError("not an x86-64 executable")
     segments = []
-    for p_type, _, offset, _, pa, filesz, memsz, _ in _table(data, phoff, phentsize, phnum, _PHDR):
+    for p_type, _, offset, _, pa, filesz, memsz, _ in _table(data, phoff, phentsize, phnum, PHDR):
         if p_type == _PT_LOAD:
             if filesz > memsz:
                 raise ElfError(f"a segment of {memsz} bytes has {filesz} in the file")

@@ -219,7 +219,7 @@ class Machine:
         self.cpu.flush_translations()
 
     def fingerprint(self) -> str:
-        """Return a SHA-256 of RAM: equal for equal runs."""
+        """Return a digest of RAM: equal for equal runs."""
         return fingerprint(self.ram)
 
     def _on_deadline(self) -> bool:

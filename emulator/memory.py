@@ -6,11 +6,11 @@ go through cast memoryviews (80 ns), bulk data through slices of ``u8``.
 
 import contextlib
 import ctypes
-import hashlib
 import mmap
 from collections.abc import Iterator
 
 from emulator.arch.paging import PAGE_SIZE
+from emulator.digest import blake2b
 
 
 class Ram:
@@ -107,8 +107,8 @@ def _resident(address: int, size: int) -> Iterator[int]:
 
 
 def fingerprint(ram: Ram) -> str:
-    """Return a SHA-256 of all RAM, which does not depend on what the host has backed."""
-    digest = hashlib.sha256(ram.size.to_bytes(8, "little"))
+    """Return a BLAKE2b digest of all RAM, which does not depend on what the host has backed."""
+    digest = blake2b(ram.size.to_bytes(8, "little"), digest_size=32)
     for pa in ram.resident_pages():
         digest.update(pa.to_bytes(8, "little"))
         digest.update(ram.u8[pa : pa + PAGE_SIZE])

@@ -13,12 +13,12 @@ file, kept in the cache and equal for equal sources.
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Final
 
-from emulator import assembler, elf
+from emulator import assembler, elf, sources
 from emulator.arch import descriptors
 from emulator.arch.exceptions import NR_VECTORS, WITH_ERROR_CODE, PageFaultError
 from emulator.arch.paging import FRAME_MASK, LARGE_PAGE_SIZE, PAGE_SIZE, PTE
@@ -48,7 +48,7 @@ from guest_kernel.layout.tty import tty_data
 from guest_kernel.mm import pgtable
 from guest_kernel.syscall_table import Row, load
 
-ASM: Final = Path(__file__).with_name("asm")
+ASM: Final = sources.beside(__file__, "asm")
 FILES: Final = ("macros", "boot", "entry", "traps", "fault", "switch", "kthread", "examples")
 BASE: Final = START_KERNEL_MAP + KERNEL_LOAD
 
@@ -89,9 +89,9 @@ def build() -> bytes:
     """Return the image as an ELF file, from the cache if nothing has changed."""
     rows = load()
     source, symbols = text(rows), numbers(rows)
-    recipe = [Path(module).read_text() for module in (
+    recipe = [sources.read_text(module) for module in (
         __file__, assembler.__file__, elf.__file__, descriptors.__file__)]
-    key = repr((source, sorted(symbols.items()), recipe)).encode()
+    key = "\0".join([source, str(sorted(symbols.items())), *recipe]).encode()
     return assembler.cached("kernel", key, lambda: _build(source, symbols))
 
 
@@ -117,7 +117,7 @@ def _build(source: str, symbols: dict[str, int]) -> bytes:
 
 def text(rows: Sequence[Row]) -> str:
     """Return the whole kernel as one assembly text."""
-    files = [(ASM / f"{name}.asm").read_text() for name in FILES]
+    files = [sources.read_text(os.path.join(ASM, f"{name}.asm")) for name in FILES]
     # Behind instructions the filling is NOPs.
     ends = [f"{section}\n.balign {PAGE_SIZE}{'' if section == '.text' else ', 0'}\n{label}:"
             for section, label in ENDS.items()]

@@ -7,9 +7,9 @@ anew from the machine and the image; nothing that the guest could notice may be 
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from emulator.digest import blake2b
 from emulator.memory import Ram
 from guest_kernel.layout.declare import PHYSICAL_MASK, Struct
 from guest_kernel.layout.sched import (
@@ -137,5 +137,5 @@ class Kernel:
         while len(out) < n:
             counter = data.random_counter
             data.random_counter = counter + 1
-            out += hashlib.blake2b(counter.to_bytes(8, "little"), key=seed).digest()
+            out += blake2b(counter.to_bytes(8, "little"), key=seed).digest()
         return bytes(out[:n])

@@ -8,7 +8,6 @@ See: Linux arch/x86/kernel/dumpstack.c, kernel/panic.c.
 
 from __future__ import annotations
 
-import traceback
 from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Final
@@ -44,6 +43,8 @@ def oops(k: Kernel, error: BaseException) -> None:
             _say(k, "Call Trace (user):")
             for ip in user_frames(k, regs):
                 _say(k, f"  {ip:#x}")
+    import traceback  # imports much that nobody needs who makes no mistakes
+
     _say(k, "Hosted half:")
     for block in traceback.format_exception(error):
         for line in block.rstrip().splitlines():

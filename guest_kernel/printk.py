@@ -4,8 +4,6 @@ Records lie in a ring in RAM (layout/printk.py), so they are in every snapshot a
 nothing.  See: Linux kernel/printk/printk.c; dmesg(1).
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Iterator
 from typing import Final, NamedTuple

@@ -8,23 +8,25 @@ See: Linux arch/x86/entry/syscalls/syscall_64.tbl, whose format this is, and
 scripts/syscalltbl.sh, which reads it.
 """
 
+import os
 import re
-from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from typing import NamedTuple
+
+from emulator import sources
 
 TABLE_NAME = "syscalls.tbl"
 
 # "x32" is missing on purpose: its calls would need a second table.
 ABIS = ("common", "64")
 
-_NUMBER = re.compile(r"0|[1-9][0-9]*")
-_NAME = re.compile(r"[a-z_][a-z0-9_]*")
-_ENTRY = re.compile(r"sys_[a-z0-9_]+")
+_NUMBER = "0|[1-9][0-9]*"
+_NAME = "[a-z_][a-z0-9_]*"
+_ENTRY = "sys_[a-z0-9_]+"
+_ROW = re.compile(rf"({_NUMBER})\s+({'|'.join(ABIS)})\s+({_NAME})(?:\s+({_ENTRY}))?\s*")
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One system call.
 
     Attributes:
@@ -40,7 +42,7 @@ class Row:
     entry: str | None
 
 
-def find_table() -> Path:
+def find_table() -> str:
     """Return the path of ``syscalls.tbl``.
 
     In an installed wheel the file lies inside this package, in a checkout at the project's root.
@@ -48,10 +50,10 @@ def find_table() -> Path:
     Raises:
         FileNotFoundError: it is in neither place; the installation is broken.
     """
-    package = Path(__file__).resolve().parent
-    places = (package / TABLE_NAME, package.parent / TABLE_NAME)
+    package = os.path.dirname(os.path.realpath(__file__))
+    places = (os.path.join(package, TABLE_NAME), os.path.join(os.path.dirname(package), TABLE_NAME))
     for place in places:
-        if place.is_file():
+        if os.path.isfile(place):
             return place
     raise FileNotFoundError(f"{TABLE_NAME} is neither at {places[0]} nor at {places[1]}")
 
@@ -63,7 +65,7 @@ def load() -> tuple[Row, ...]:
     Raises:
         FileNotFoundError, ValueError: see :func:`find_table` and :func:`parse`.
     """
-    return tuple(parse(find_table().read_text(encoding="ascii")))
+    return tuple(parse(sources.read(find_table()).decode("ascii")))
 
 
 @cache
@@ -103,16 +105,21 @@ def parse(text: str) -> list[Row]:
 
 
 def _parse_row(line: str) -> Row:
+    if row := _ROW.fullmatch(line):
+        return Row(int(row[1]), row[2], row[3], row[4])
+    raise ValueError(_mistake(line))
+
+
+def _mistake(line: str) -> str:
+    """Return what is wrong with a malformed row."""
     fields = line.split()
     if len(fields) not in (3, 4):
-        raise ValueError(f"{len(fields)} fields, not <number> <abi> <name> [<entry point>]")
+        return f"{len(fields)} fields, not <number> <abi> <name> [<entry point>]"
     number, abi, name, *entry = fields
-    if not _NUMBER.fullmatch(number):
-        raise ValueError(f"number {number!r} is not a decimal number")
+    if not re.fullmatch(_NUMBER, number):
+        return f"number {number!r} is not a decimal number"
     if abi not in ABIS:
-        raise ValueError(f"abi {abi!r} is not one of {', '.join(ABIS)}")
-    if not _NAME.fullmatch(name):
-        raise ValueError(f"name {name!r} is not a lower-case identifier")
-    if entry and not _ENTRY.fullmatch(entry[0]):
-        raise ValueError(f"entry point {entry[0]!r} does not begin with sys_ and a name")
-    return Row(int(number), abi, name, entry[0] if entry else None)
+        return f"abi {abi!r} is not one of {', '.join(ABIS)}"
+    if not re.fullmatch(_NAME, name):
+        return f"name {name!r} is not a lower-case identifier"
+    return f"entry point {entry[0]!r} does not begin with sys_ and a name"

@@ -10,11 +10,8 @@ Modules that define handlers use ``from __future__ import annotations``, so an a
 alias's name.  Conversion is compiled once a signature, at registration.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from guest_kernel.layout.ptrace import pt_regs
 
@@ -40,8 +37,7 @@ Handler = TypeVar("Handler", bound=Callable[..., int])
 Adapter: TypeAlias = Callable[[Any, int], int]
 
 
-@dataclass(frozen=True, slots=True)
-class Definition:
+class Definition(NamedTuple):
     """A handler as registered.
 
     Attributes:
@@ -89,19 +85,20 @@ def SYSCALL_DEFINE(function: Handler) -> Handler:
 
 def _adapter(function: Callable[..., int], types: tuple[str, ...]) -> Adapter:
     """Compile ``function(current, converted registers…)`` for one signature."""
-    factory = _factories.get(types)
+    conversions = tuple(_CONVERSIONS[t] for t in types)
+    factory = _factories.get(conversions)
     if factory is None:
         arguments = "".join(
-            ", " + _CONVERSIONS[t].format(index=pt_regs.offsetof(register) // 8)
-            for t, register in zip(types, ARGUMENT_REGISTERS, strict=False)
+            ", " + conversion.format(index=pt_regs.offsetof(register) // 8)
+            for conversion, register in zip(conversions, ARGUMENT_REGISTERS, strict=False)
         )
         lines = ["def factory(function):", "    def adapter(current, r):"]
-        views = sorted({_CONVERSIONS[t].partition("[")[0] for t in types})
+        views = sorted({conversion.partition("[")[0] for conversion in conversions})
         lines += [f"        {view} = current.k.{view}" for view in views]
         lines += [f"        return function(current{arguments})", "    return adapter"]
         namespace: dict[str, Any] = {}
         exec("\n".join(lines), namespace)
-        factory = _factories[types] = namespace["factory"]
+        factory = _factories[conversions] = namespace["factory"]
     return factory(function)
 
 

@@ -7,26 +7,20 @@ it is not there.
 
 from __future__ import annotations
 
-import argparse
+import gc
 import os
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Sequence
+from typing import NoReturn
 
-if TYPE_CHECKING:
-    from ringlet.session import Session
-
-OUR_ERROR = 125
 INTERRUPTED = 130
 BROKEN_PIPE = 141  # 128 + SIGPIPE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
-    options = _parser().parse_args(_complete(list(sys.argv[1:] if argv is None else argv)))
     try:
-        status: int = options.command(options)
+        status = _command(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
         return status
     except BrokenPipeError:
@@ -37,247 +31,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="ringlet", description="An x86-64 machine in Python that boots a tiny real kernel.")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+def _command(words: list[str]) -> int:
+    # Without an option there is nothing to parse, and argparse takes as long as a small program.
+    if words[:1] == ["run"] and len(words) > 1 and not words[1].startswith("-"):
+        from ringlet.run import Options, run
 
-    run = commands.add_parser("run", help="boot the kernel and run a program on it",
-                              description="Boot the kernel and run a static Linux program on it.")
-    run.set_defaults(command=_run)
-    run.add_argument("--mem", type=_size, default=256 << 20, metavar="SIZE",
-                     help="RAM in bytes, or with a suffix K, M or G (default 256M)")
-    run.add_argument("--seed", type=_number, default=0, metavar="N",
-                     help="seed of the machine's random generator (default 0)")
-    run.add_argument("--env", action="append", default=[], metavar="NAME=VALUE", type=_variable,
-                     help="set a variable in the program's environment; may be repeated")
-    run.add_argument("--strace", metavar="FILE",
-                     help="print each system call as strace(1) does: --strace to standard error, "
-                          "--strace=FILE to FILE")
-    run.add_argument("--stats", choices=("text", "json"),
-                     help="print what the run has cost to standard error: --stats or --stats=json")
-    run.add_argument("--timeout", type=_seconds, metavar="S",
-                     help="give up after S seconds of virtual time, with status 124")
-    run.add_argument("--realtime", action="store_true",
-                     help="do not let virtual time run ahead of the host's")
-    run.add_argument("--dmesg", action="store_true",
-                     help="print the kernel log to standard error at the end")
-    run.add_argument("--microcode", choices=("native", "python"),
-                     help="which microcode the CPU uses (default: native where the host can)")
-    run.add_argument("program", metavar="PROGRAM", help="path of the program on the host")
-    run.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGS")
+        return run(Options(program=words[1], arguments=words[2:]))
+    from ringlet.arguments import execute
 
-    syscalls = commands.add_parser("syscalls", help="list the system calls and what is supported")
-    syscalls.set_defaults(command=_syscalls)
-
-    demo = commands.add_parser("demo", help="show the machine at work on a small program")
-    demo.set_defaults(command=_demo)
-
-    layout = commands.add_parser(
-        "layout", help="print the kernel's structures as C, with offsets",
-        description="Print structures of the kernel as C, with offsets, sizes, who writes each "
-                    "member and what it means; without a name, list them all.")
-    layout.set_defaults(command=_layout)
-    layout.add_argument("structures", nargs="*", metavar="STRUCT", type=_structure,
-                        help="name of a structure, such as task_struct")
-    return parser
+    return execute(words)
 
 
-# Options of ``run`` whose value follows them, and those that may come without one.
-_WITH_VALUE = frozenset({"--mem", "--seed", "--env", "--timeout", "--microcode"})
-_DEFAULT_VALUE = {"--strace": "--strace=", "--stats": "--stats=text"}
+def script() -> NoReturn:
+    """Be the program ``ringlet``: run the command line and leave.
 
-
-def _complete(arguments: list[str]) -> list[str]:
-    """Give ``--strace`` and ``--stats`` their values, so that they do not take the program's name.
-
-    What follows the program's name is the program's.
+    What is made on the way to a program stays until the end, so nothing of it need be looked
+    through for garbage, and nothing is taken apart: that would take as long as a small program.
     """
-    place = 1
-    while place < len(arguments) and arguments[place].startswith("-") and arguments[place] != "--":
-        arguments[place] = _DEFAULT_VALUE.get(arguments[place], arguments[place])
-        place += 2 if arguments[place] in _WITH_VALUE else 1
-    return arguments
-
-
-def _size(text: str) -> int:
-    suffixes = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
-    factor = suffixes.get(text[-1:].upper(), 1)
-    digits = text if factor == 1 else text[:-1]
-    try:
-        size = int(digits, 0) * factor
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 64M") from None
-    from guest_kernel.layout.declare import MAX_RAM
-
-    if not 0 < size <= MAX_RAM or size % 4096:
-        raise argparse.ArgumentTypeError(
-            f"{text!r}: the size must be a multiple of 4096 and at most 2G")
-    return size
-
-
-def _number(text: str) -> int:
-    try:
-        value = int(text, 0)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
-    if not 0 <= value < 1 << 64:
-        raise argparse.ArgumentTypeError(f"{text!r} is not between 0 and 2**64 - 1")
-    return value
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds") from None
-    if not 0 < value < 1e9:
-        raise argparse.ArgumentTypeError(f"{text!r}: give a positive number of seconds")
-    return value
-
-
-def _variable(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not name or not equals:
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=VALUE")
-    return name, value
-
-
-def _structure(name: str) -> str:
-    from ringlet.layout import UnknownStructureError, find
-
-    try:
-        find(name)
-    except UnknownStructureError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    return name
-
-
-def _fail(message: str, status: int) -> int:
-    print(f"ringlet: {message}", file=sys.stderr)
-    return status
-
-
-def _run(options: argparse.Namespace) -> int:
-    import gc
-    from pathlib import Path
-
-    # What is made until the program runs stays: nothing of it need ever be looked through again.
     gc.disable()
-    if not Path(options.program).exists():
-        return _fail(f"{options.program}: no such file", 127)
-    from emulator.boot import BootError
-    from emulator.cpu.binding import EngineError
-    from guest_kernel.errors import KernelPanic
-    from guest_kernel.mm.page_alloc import OutOfFrames
-    from ringlet.session import DEFAULT_ENV, ProgramError, Session, check_program
-
-    with ExitStack() as stack:
-        try:
-            check_program(Path(options.program))
-            trace = _trace_file(options.strace, stack)
-            tty = sys.stdin.isatty() and sys.stdout.isatty()
-            rows, columns = _window() if tty else (24, 80)
-            session = stack.enter_context(Session(
-                mem=options.mem, seed=options.seed, microcode=options.microcode, tty=tty,
-                rows=rows, columns=columns, realtime=options.realtime, output=_write))
-        except ProgramError as error:
-            return _fail(str(error), error.status)
-        except (BootError, EngineError, OutOfFrames, OSError) as error:
-            return _fail(str(error), OUR_ERROR)
-        gc.freeze()
-        gc.enable()
-        try:
-            return _run_program(session, options, trace, DEFAULT_ENV | dict(options.env))
-        except ProgramError as error:
-            return _fail(str(error), error.status)
-        except OutOfFrames:
-            return _fail(f"{options.program}: does not fit in {options.mem >> 10} KiB of memory",
-                         OUR_ERROR)
-        except KernelPanic as panic:
-            print(session.dmesg, end="", file=sys.stderr)
-            return _fail(f"kernel panic: {panic}", OUR_ERROR)
-        finally:
-            if options.dmesg:
-                print(session.dmesg, end="", file=sys.stderr)
-
-
-def _run_program(session: Session, options: argparse.Namespace, trace: TextIO | None,
-                 env: dict[str, str]) -> int:
-    tracer = None
-    if trace is not None:
-        from ringlet.strace import Strace
-
-        tracer = Strace(session.kernel.k, trace)
-    result = session.run([options.program, *options.arguments], env=env, stdin=_standard_input(),
-                         timeout=options.timeout, tracer=tracer)
-    if tracer is not None:
-        tracer.finish(result)
-    if options.stats:
-        text = result.statistics.as_json() + "\n" if options.stats == "json" else (
-            result.statistics.as_text())
-        print(text, end="", file=sys.stderr)
-    if options.timeout is not None and result.status == 124 and not result.signal:
-        print(f"ringlet: gave up after {options.timeout:g} s of virtual time", file=sys.stderr)
-    return result.status
-
-
-def _standard_input() -> Callable[[int], bytes]:
-    """Return how to read standard input, in pieces that do not depend on who writes how fast."""
-    import stat
-
-    from ringlet.console import Lines
-
-    def read(n: int) -> bytes:
-        return os.read(0, n)
-
-    return read if stat.S_ISREG(os.fstat(0).st_mode) else Lines(read)
-
-
-def _trace_file(name: str | None, stack: ExitStack) -> TextIO | None:
-    if name is None:
-        return None
-    return stack.enter_context(open(name, "w")) if name else sys.stderr
-
-
-def _write(data: bytes) -> None:
-    """Write all of the console's output to standard output."""
-    while data:
-        data = data[os.write(1, data) :]
-
-
-def _window() -> tuple[int, int]:
-    size = os.get_terminal_size()
-    return size.lines, size.columns
-
-
-def _syscalls(_options: argparse.Namespace) -> int:
-    from ringlet.support import table
-
-    for line in table():
-        print(line)
-    return 0
-
-
-def _demo(_options: argparse.Namespace) -> int:
-    from ringlet.demo import show
-
-    return show(sys.stdout)
-
-
-def _layout(options: argparse.Namespace) -> int:
-    from ringlet.layout import describe, find, listing
-
-    if not options.structures:
-        for line in listing():
-            print(line)
-    for number, name in enumerate(options.structures):
-        if number:
-            print()
-        for line in describe(find(name)):
-            print(line)
-    return 0
+    status = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    script()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TextIO
 
 from emulator import elf
@@ -11,7 +12,7 @@ from guest_kernel.hostcalls import Tracer
 from guest_kernel.kernel import Kernel
 from guest_kernel.layout.declare import PHYSICAL_MASK
 from guest_kernel.layout.sched import task_struct
-from ringlet.root import USERLAND
+from ringlet.root import ASM
 from ringlet.session import Session
 
 
@@ -52,7 +53,7 @@ def show(out: TextIO) -> int:
     """Boot, run ``/bin/demo``, and show rings, a fault, a timer tick and a page-table entry."""
     from userland.assembler import assemble_program
 
-    program = assemble_program(USERLAND / "asm" / "demo.asm")
+    program = assemble_program(os.path.join(ASM, "demo.asm"))
     page = elf.read(program).symbols["demo_page"]
     with Session() as session:
         out.write(f"booted in {session.machine.clock} ns of virtual time; the kernel says:\n")

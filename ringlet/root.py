@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import stat
-from pathlib import Path
 from typing import Final
 
-from emulator import assembler
+from emulator import assembler, sources
 from guest_kernel.fs.cpio import CpioEntry, directory, make_cpio
 from guest_kernel.syscall_table import find_table
 from userland.assembler import RECIPE, assemble_program
 
-USERLAND: Final = Path(__file__).resolve().parent.parent / "userland"
+USERLAND: Final = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))),
+                               "userland")
+ASM: Final = os.path.join(USERLAND, "asm")
 
 _DEVICES: Final = (
     ("console", 5, 1, 0o600), ("null", 1, 3, 0o666), ("zero", 1, 5, 0o666), ("full", 1, 7, 0o666),
@@ -21,9 +23,8 @@ _DEVICES: Final = (
 
 def base() -> bytes:
     """Return the root file system every machine has, as a cpio archive; kept in the cache."""
-    sources = sorted((USERLAND / "asm").glob("*"))
-    key = b"".join(path.name.encode() + path.read_bytes()
-                   for path in [*sources, find_table(), *RECIPE, Path(__file__)])
+    key = b"".join(os.path.basename(path).encode() + sources.read(path)
+                   for path in [*sources.inside(ASM), find_table(), *RECIPE, __file__])
     return assembler.cached("root", key, _base)
 
 
@@ -32,7 +33,7 @@ def _base() -> bytes:
                directory("root", 0o700)]
     entries += [CpioEntry(f"dev/{name}".encode(), stat.S_IFCHR | mode, rdev=(major, minor))
                 for name, major, minor, mode in _DEVICES]
-    entries += [CpioEntry(f"bin/{source.stem}".encode(), stat.S_IFREG | 0o755,
-                          assemble_program(source))
-                for source in sorted((USERLAND / "asm").glob("*.asm"))]
+    entries += [CpioEntry(f"bin/{os.path.basename(source).removesuffix('.asm')}".encode(),
+                          stat.S_IFREG | 0o755, assemble_program(source))
+                for source in sources.inside(ASM, ".asm")]
     return make_cpio(entries)

@@ -1,14 +1,10 @@
 """One booted machine, and the programs that are run on it."""
 
-from __future__ import annotations
-
 import io
 import os
 import posixpath
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple, Self
 
 from emulator.cpu.control import Exit
 from emulator.cpu.cpu import MicrocodeKind
@@ -16,7 +12,7 @@ from emulator.machine import DEFAULT_EPOCH, DEFAULT_MEM, Machine
 from guest_kernel import boot
 from guest_kernel.errors import Errno, KernelPanic
 from guest_kernel.fs.install import exists, install_file
-from guest_kernel.hostcalls import HostCalls, Tracer
+from guest_kernel.hostcalls import Tracer
 from guest_kernel.init import pack_request, request_run
 from guest_kernel.layout.init import init_data
 from guest_kernel.layout.mm_types import MM_ANONPAGES
@@ -43,8 +39,7 @@ class ProgramError(Exception):
         self.status = status
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """How a program ended.
 
     Attributes:
@@ -60,7 +55,6 @@ class Result:
     signal: int = 0
 
 
-@dataclass
 class Session:
     """A machine with the kernel booted.
 
@@ -78,27 +72,20 @@ class Session:
         BootError: too little memory.
     """
 
-    mem: int = DEFAULT_MEM
-    seed: int = 0
-    microcode: MicrocodeKind | None = None
-    tty: bool = False
-    rows: int = 24
-    columns: int = 80
-    epoch: int = DEFAULT_EPOCH
-    realtime: bool = False
-    panic_on_oops: bool = False
-    output: Callable[[bytes], None] | None = None
-    machine: Machine = field(init=False)
-    kernel: HostCalls = field(init=False)
-
-    def __post_init__(self) -> None:
+    def __init__(self, mem: int = DEFAULT_MEM, seed: int = 0,
+                 microcode: MicrocodeKind | None = None, tty: bool = False, rows: int = 24,
+                 columns: int = 80, epoch: int = DEFAULT_EPOCH, realtime: bool = False,
+                 panic_on_oops: bool = False,
+                 output: Callable[[bytes], None] | None = None) -> None:
+        self.realtime = realtime
+        self.output = output
         self._output_error: BaseException | None = None
-        self.machine = Machine(self.mem, microcode=self.microcode, epoch=self.epoch,
-                               output=None if self.output is None else self._emit)
-        options = f"seed={self.seed}"
-        if self.tty:
-            options += f" console=tty rows={self.rows} columns={self.columns}"
-        if self.panic_on_oops:
+        self.machine = Machine(mem, microcode=microcode, epoch=epoch,
+                               output=None if output is None else self._emit)
+        options = f"seed={seed}"
+        if tty:
+            options += f" console=tty rows={rows} columns={columns}"
+        if panic_on_oops:
             options += " panic_on_oops"
         self.kernel = boot.start(self.machine, root.base(), options)
 
@@ -115,7 +102,7 @@ class Session:
         """Free the machine."""
         self.machine.close()
 
-    def __enter__(self) -> Session:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -185,10 +172,10 @@ class Session:
     def _bring(self, name: str) -> str:
         """Return the guest's path for ``name``; bring the host's file there if there is one."""
         path = posixpath.normpath("/" + name.lstrip("/"))
-        host = Path(name)
-        if host.exists():
-            check_program(host)
-            self.install(path, host.read_bytes(), host.stat().st_mode & 0o777)
+        if os.path.exists(name):
+            check_program(name)
+            with open(name, "rb") as host:
+                self.install(path, host.read(), os.fstat(host.fileno()).st_mode & 0o777)
         return path
 
     def _result(self, path: str, reason: Exit, before: Statistics) -> Result:
@@ -212,16 +199,16 @@ class Session:
         return Result(128 + signal if signal else status >> 8 & 0xFF, output, statistics, signal)
 
 
-def check_program(path: Path) -> None:
+def check_program(path: str) -> None:
     """Say in words why the kernel would refuse a host's file.
 
     Raises:
         ProgramError: it is no x86-64 ELF program.
     """
-    if path.is_dir():
+    if os.path.isdir(path):
         raise ProgramError(f"{path}: is a directory", 126)
     try:
-        with path.open("rb") as file:
+        with open(path, "rb") as file:
             head = file.read(20)
     except OSError as error:
         raise ProgramError(f"{path}: {error.strerror}", 126) from error

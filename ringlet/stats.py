@@ -1,10 +1,7 @@
 """What a run has cost: for ``--stats`` and :class:`ringlet.session.Result`."""
 
-from __future__ import annotations
-
-import json
 import time
-from dataclasses import asdict, dataclass, field
+from typing import NamedTuple, Self
 
 from emulator.arch.exceptions import Vector
 from emulator.cpu import control
@@ -26,8 +23,7 @@ FAULTS = {
 }
 
 
-@dataclass
-class Statistics:
+class Statistics(NamedTuple):
     """Counters of a machine, or their difference over a run.
 
     Attributes:
@@ -46,12 +42,12 @@ class Statistics:
     syscalls_total: int
     syscalls_native: int
     peak_frames: int
-    faults: dict[str, int] = field(default_factory=dict)
-    exceptions: dict[str, int] = field(default_factory=dict)
-    syscalls: dict[str, int] = field(default_factory=dict)
+    faults: dict[str, int]
+    exceptions: dict[str, int]
+    syscalls: dict[str, int]
 
     @classmethod
-    def read(cls, machine: Machine, k: Kernel) -> Statistics:
+    def read(cls, machine: Machine, k: Kernel) -> Self:
         """Read the counters of a machine."""
         words = machine.cpu.words
         faults = k.data(vm_data)
@@ -70,12 +66,12 @@ class Statistics:
             syscalls=syscalls,
         )
 
-    def __sub__(self, before: Statistics) -> Statistics:
+    def __sub__(self, before: Self) -> Self:
         def minus(after: dict[str, int], earlier: dict[str, int]) -> dict[str, int]:
             left = {name: n - earlier.get(name, 0) for name, n in after.items()}
             return {name: n for name, n in left.items() if n}
 
-        return Statistics(
+        return type(self)(
             self.virtual_ns - before.virtual_ns, self.idle_ns - before.idle_ns,
             self.wall_ns - before.wall_ns,
             self.context_switches - before.context_switches,
@@ -87,7 +83,9 @@ class Statistics:
 
     def as_json(self) -> str:
         """Return the counters as one JSON object."""
-        return json.dumps(asdict(self), indent=2)
+        import json  # not for a run that nobody asks for it
+
+        return json.dumps(self._asdict(), indent=2)
 
     def as_text(self) -> str:
         """Return the counters as a table for people."""

@@ -11,11 +11,11 @@ begins in text, and may have
 See: :mod:`emulator.elf` for how the program lies in the file and in memory.
 """
 
+import os
 import re
-from pathlib import Path
 from typing import Final
 
-from emulator import assembler, elf
+from emulator import assembler, elf, sources
 from emulator.arch.paging import PAGE_SIZE
 from emulator.assembler import AssemblyError
 from userland.numbers import assembler_symbols
@@ -23,8 +23,8 @@ from userland.numbers import assembler_symbols
 __all__ = ["RECIPE", "AssemblyError", "assemble_program"]
 
 # The sources that decide what a program is made into, for the key of whoever keeps programs.
-RECIPE: Final = (*sorted(Path(__file__).parent.glob("*.py")), Path(assembler.__file__),
-                 Path(elf.__file__))
+RECIPE: Final = (*sources.inside(sources.beside(__file__, ""), ".py"), assembler.__file__,
+                 elf.__file__)
 
 IMAGE_BASE: Final = 0x400000
 TEXT_ADDRESS: Final = IMAGE_BASE + PAGE_SIZE
@@ -33,10 +33,10 @@ ENTRY_LABEL: Final = "_start"
 # Bss follows data at once: the ELF has them in one segment.
 _ALIGNMENTS: Final = {".text": PAGE_SIZE, ".data": PAGE_SIZE, ".bss": 1}
 _ELF_ALIGNMENTS: Final = {".text": 16, ".data": 16, ".bss": 1}
-_INCLUDE: Final = re.compile(r'\s*\.include\s+"([^"]+)"')
+_INCLUDE: Final = r'\s*\.include\s+"([^"]+)"'
 
 
-def assemble_program(path: Path) -> bytes:
+def assemble_program(path: str | os.PathLike[str]) -> bytes:
     """Assemble the source at ``path`` and return a static ELF64 executable.
 
     Raises:
@@ -45,7 +45,7 @@ def assemble_program(path: Path) -> bytes:
     """
     try:
         parts, labels = assembler.assemble_sections(
-            "\n".join(_lines(path)), TEXT_ADDRESS, _ALIGNMENTS, assembler_symbols())
+            "\n".join(_lines(os.fspath(path))), TEXT_ADDRESS, _ALIGNMENTS, assembler_symbols())
     except AssemblyError as error:
         raise AssemblyError(f"{path}: {error}") from error
     if ENTRY_LABEL not in labels:
@@ -55,10 +55,10 @@ def assemble_program(path: Path) -> bytes:
     return elf.write(sections, labels[ENTRY_LABEL], labels, headers_va=IMAGE_BASE)
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: str) -> list[str]:
     """Return the source's lines with every included file in place."""
     lines: list[str] = []
-    for line in path.read_text().splitlines():
-        include = _INCLUDE.match(line)
-        lines += _lines(path.parent / include[1]) if include else [line]
+    for line in sources.read_text(path).splitlines():
+        include = re.match(_INCLUDE, line)
+        lines += _lines(sources.beside(path, include[1])) if include else [line]
     return lines

@@ -69,7 +69,7 @@ def build(output: Path = OUTPUT) -> list[Path]:
     """
     header = output / "include" / "syscall_numbers.h"
     made = _update(output, [
-        _Target(header, [find_table()], lambda path: _write(path, c_header().encode())),
+        _Target(header, [Path(find_table())], lambda path: _write(path, c_header().encode())),
         *_assembly_targets(output),
     ])
     gcc = shutil.which("gcc")
@@ -81,7 +81,7 @@ def build(output: Path = OUTPUT) -> list[Path]:
 
 
 def _assembly_targets(output: Path) -> Iterable[_Target]:
-    included = [*sorted((_SOURCES / "asm").glob("*.inc")), find_table()]
+    included = [*sorted((_SOURCES / "asm").glob("*.inc")), Path(find_table())]
     for source in sorted((_SOURCES / "asm").glob("*.asm")):
         def recipe(path: Path, source: Path = source) -> None:
             _write(path, assemble_program(source))
@@ -161,7 +161,7 @@ def _update(output: Path, targets: Iterable[_Target]) -> list[Path]:
 def _digest(inputs: Iterable[Path]) -> str:
     """Return a digest of the inputs' names and contents and of the recipe's own sources."""
     digest = hashlib.sha256()
-    for path in [*RECIPE, *inputs]:
+    for path in [*map(Path, RECIPE), *inputs]:
         content = path.read_bytes()
         digest.update(f"{path.name} {len(content)}\n".encode() + content)
     return digest.hexdigest()

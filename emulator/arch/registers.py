@@ -4,58 +4,59 @@ See: Intel SDM vol. 3A, "Control Registers", "System Flags and Fields in the EFL
 vol. 4 for the MSRs.
 """
 
-from enum import IntEnum, IntFlag
+from enum import IntEnum
+from typing import Final
 
 
-class RFLAGS(IntFlag):
-    CF = 1 << 0
-    RESERVED1 = 1 << 1  # always 1
-    PF = 1 << 2
-    AF = 1 << 4
-    ZF = 1 << 6
-    SF = 1 << 7
-    TF = 1 << 8  # trap after the next instruction
-    IF = 1 << 9  # maskable interrupts are taken
-    DF = 1 << 10
-    OF = 1 << 11
-    IOPL = 3 << 12  # the ring that may use ports without the TSS bitmap
-    NT = 1 << 14
-    RF = 1 << 16  # no instruction breakpoint on the next instruction
-    VM = 1 << 17
-    AC = 1 << 18  # alignment check; with CR4.SMAP, ring 0 may touch user pages
-    ID = 1 << 21
+class RFLAGS:
+    CF: Final = 1 << 0
+    RESERVED1: Final = 1 << 1  # always 1
+    PF: Final = 1 << 2
+    AF: Final = 1 << 4
+    ZF: Final = 1 << 6
+    SF: Final = 1 << 7
+    TF: Final = 1 << 8  # trap after the next instruction
+    IF: Final = 1 << 9  # maskable interrupts are taken
+    DF: Final = 1 << 10
+    OF: Final = 1 << 11
+    IOPL: Final = 3 << 12  # the ring that may use ports without the TSS bitmap
+    NT: Final = 1 << 14
+    RF: Final = 1 << 16  # no instruction breakpoint on the next instruction
+    VM: Final = 1 << 17
+    AC: Final = 1 << 18  # alignment check; with CR4.SMAP, ring 0 may touch user pages
+    ID: Final = 1 << 21
 
 
-class CR0(IntFlag):
-    PE = 1 << 0  # protected mode
-    MP = 1 << 1
-    EM = 1 << 2
-    TS = 1 << 3
-    ET = 1 << 4
-    NE = 1 << 5  # x87 errors are #MF
-    WP = 1 << 16  # ring 0 honours read-only pages too
-    AM = 1 << 18
-    PG = 1 << 31  # paging
+class CR0:
+    PE: Final = 1 << 0  # protected mode
+    MP: Final = 1 << 1
+    EM: Final = 1 << 2
+    TS: Final = 1 << 3
+    ET: Final = 1 << 4
+    NE: Final = 1 << 5  # x87 errors are #MF
+    WP: Final = 1 << 16  # ring 0 honours read-only pages too
+    AM: Final = 1 << 18
+    PG: Final = 1 << 31  # paging
 
 
-class CR4(IntFlag):
-    DE = 1 << 3
-    PSE = 1 << 4
-    PAE = 1 << 5
-    PGE = 1 << 7  # global pages survive a CR3 load
-    OSFXSR = 1 << 9  # FXSAVE and SSE in use
-    OSXMMEXCPT = 1 << 10  # unmasked SSE errors are #XM
-    FSGSBASE = 1 << 16
-    OSXSAVE = 1 << 18
-    SMEP = 1 << 20
-    SMAP = 1 << 21
+class CR4:
+    DE: Final = 1 << 3
+    PSE: Final = 1 << 4
+    PAE: Final = 1 << 5
+    PGE: Final = 1 << 7  # global pages survive a CR3 load
+    OSFXSR: Final = 1 << 9  # FXSAVE and SSE in use
+    OSXMMEXCPT: Final = 1 << 10  # unmasked SSE errors are #XM
+    FSGSBASE: Final = 1 << 16
+    OSXSAVE: Final = 1 << 18
+    SMEP: Final = 1 << 20
+    SMAP: Final = 1 << 21
 
 
-class EFER(IntFlag):
-    SCE = 1 << 0  # SYSCALL enabled
-    LME = 1 << 8  # long mode enabled
-    LMA = 1 << 10  # long mode active
-    NXE = 1 << 11  # no-execute bit in page-table entries
+class EFER:
+    SCE: Final = 1 << 0  # SYSCALL enabled
+    LME: Final = 1 << 8  # long mode enabled
+    LMA: Final = 1 << 10  # long mode active
+    NXE: Final = 1 << 11  # no-execute bit in page-table entries
 
 
 class MSR(IntEnum):

@@ -22,18 +22,18 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
-from ctypes import c_uint64, c_void_p
+from ctypes import c_uint32, c_uint64, c_void_p
 from functools import cache
-from pathlib import Path
 from typing import Final
 
+from emulator import sources
 from emulator.arch.exceptions import Vector
 from emulator.cpu import binding, control
 from emulator.cpu.binding import lib
 from emulator.cpu.context import GENERAL
 from emulator.cpu.native import NativeCode
 
-SOURCE: Final = Path(__file__).with_name("abort.asm")
+SOURCE: Final = sources.beside(__file__, "abort.asm")
 MAGIC: Final = 0x5AD1_7E6B_93C4_0FE7
 STACK_WORDS: Final = 512  # between the run's frame and abort there are some 100
 
@@ -44,7 +44,8 @@ _DT_SYMTAB: Final = 6
 _DT_STRSZ: Final = 10
 _DT_JMPREL: Final = 23
 _R_X86_64_JUMP_SLOT: Final = 7
-_SYMBOL_SIZE: Final = 24
+_SYMBOL_WORDS: Final = 6  # of 4 bytes; the first is the name
+_RELOCATION_WORDS: Final = 6  # offset (2), type, symbol, addend (2)
 
 
 @cache
@@ -54,7 +55,7 @@ def code() -> NativeCode:
     names |= {"MAGIC": MAGIC, "STACK_WORDS": STACK_WORDS, "VECTOR_UD": int(Vector.UD)}
     slot = _slot(b"abort") if hasattr(lib, "raise_exception_x86_64") else None
     place = c_uint64.from_address(slot) if slot is not None else c_uint64()
-    native = NativeCode("abort", SOURCE.read_text(), names,
+    native = NativeCode("abort", sources.read_text(SOURCE), names,
                         words={"libc_abort": address_of(ctypes.CDLL(None).abort)})
     if slot is not None:
         place.value = native.entry["on_abort"]
@@ -152,15 +153,16 @@ def _slot(name: bytes) -> int | None:
         return None
     names = ctypes.string_at(dynamic[_DT_STRTAB], dynamic[_DT_STRSZ])
     wanted = names.find(b"\0" + name + b"\0") + 1
-    relocations = ctypes.string_at(dynamic[_DT_JMPREL], dynamic[_DT_PLTRELSZ])
-    slots = {info >> 32: base + offset
-             for offset, info, _ in struct.iter_unpack("<QQq", relocations)
-             if info & 0xFFFF_FFFF == _R_X86_64_JUMP_SLOT}
-    symbols = memoryview((ctypes.c_uint32 * ((max(slots, default=0) + 1) * _SYMBOL_SIZE // 4))
-                         .from_address(dynamic[_DT_SYMTAB])).cast("B").cast("I")
-    for symbol, slot in slots.items():
-        if symbols[symbol * _SYMBOL_SIZE // 4] == wanted:
-            return int(slot)
+    # There are thousands of both, so they are taken apart as arrays of words.
+    relocations = memoryview(ctypes.string_at(dynamic[_DT_JMPREL], dynamic[_DT_PLTRELSZ])).cast("I")
+    kinds, used = relocations[2::_RELOCATION_WORDS], relocations[3::_RELOCATION_WORDS].tolist()
+    symbols = (c_uint32 * ((max(used, default=0) + 1) * _SYMBOL_WORDS)).from_address(
+        dynamic[_DT_SYMTAB])
+    name_of = symbols[::_SYMBOL_WORDS]
+    for index, symbol in enumerate(used):
+        if name_of[symbol] == wanted and kinds[index] == _R_X86_64_JUMP_SLOT:
+            offset = relocations[index * _RELOCATION_WORDS :][:2].cast("B").cast("Q")[0]
+            return base + int(offset)
     return None
 
 

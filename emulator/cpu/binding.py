@@ -12,7 +12,6 @@ import ctypes
 import importlib.util
 import os
 from ctypes import CFUNCTYPE, POINTER, c_bool, c_int, c_size_t, c_uint32, c_uint64, c_void_p
-from pathlib import Path
 from typing import Final
 
 
@@ -77,13 +76,14 @@ MMIO_WRITE = CFUNCTYPE(None, c_void_p, c_uint64, c_uint32, c_uint64, c_void_p)
 def _load() -> ctypes.CDLL:
     override = os.environ.get("LIBUNICORN_PATH")
     spec = importlib.util.find_spec("unicorn")
-    places = [Path(override)] if override else []
+    places = [override] if override else []
     if spec is not None and spec.submodule_search_locations:
-        places += [Path(p) / "lib" for p in spec.submodule_search_locations]
+        places += [os.path.join(place, "lib") for place in spec.submodule_search_locations]
     for place in places:
         for name in ("libunicorn.so.2", "libunicorn.2.dylib"):
-            if (place / name).exists():
-                return ctypes.CDLL(str(place / name))
+            path = os.path.join(place, name)
+            if os.path.exists(path):
+                return ctypes.CDLL(path)
     raise EngineError("the Unicorn library is not installed: pip install unicorn")
 
 

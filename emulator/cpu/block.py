@@ -11,12 +11,9 @@ time is then that of the block's start; bytes that Capstone, unlike the engine, 
 skipped one at a time.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 LONGEST: Final = 8192  # more bytes than any block has
 _WRITE: Final = 2
@@ -29,8 +26,7 @@ _ADDRESS_ONLY: Final = frozenset({"lea", "nop", "invlpg"})
 Kind = Literal["load", "store"]
 
 
-@dataclass(frozen=True, slots=True)
-class Operand:
+class Operand(NamedTuple):
     """A memory operand: segment:[base + index * scale + displacement], registers by name or ""."""
 
     size: int
@@ -38,13 +34,12 @@ class Operand:
     stores: bool
     segment: str
     base: str
-    index: str
+    index_register: str
     scale: int
     displacement: int
 
 
-@dataclass(frozen=True, slots=True)
-class Instruction:
+class Instruction(NamedTuple):
     """What matters of an instruction; its operands in the order in which it uses them."""
 
     address: int
@@ -80,7 +75,7 @@ def decode(code: bytes, address: int) -> tuple[Instruction, ...]:
                 stores=bool(operand.access & _WRITE) or name.startswith("cmpxchg"),
                 segment=(insn.reg_name(place.segment) or "") if place.segment else "",
                 base="" if register == "rip" else register,
-                index=(insn.reg_name(place.index) or "") if place.index else "",
+                index_register=(insn.reg_name(place.index) or "") if place.index else "",
                 scale=place.scale,
                 displacement=place.disp + (insn.address + insn.size if register == "rip" else 0),
             ))
@@ -100,8 +95,7 @@ def instruction_before(code: bytes, address: int) -> int | None:
     return None
 
 
-@dataclass(slots=True)
-class Access:
+class Access(NamedTuple):
     """An access by an instruction to a device, which the engine may make in several pieces."""
 
     rip: int

@@ -7,12 +7,9 @@ values are written through the public interface and searched in the blob, and an
 does not look as expected is refused with a message.
 """
 
-from __future__ import annotations
-
 import ctypes
 from ctypes import c_uint32, c_uint64, c_void_p
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from emulator.arch.registers import MSR
 from emulator.cpu import binding
@@ -34,8 +31,7 @@ class uc_x86_msr(ctypes.Structure):
     _fields_ = (("rid", c_uint32), ("value", c_uint64))
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(NamedTuple):
     """Byte offsets in the blob, all measured or checked.
 
     Segment caches are 24 bytes each: u32 selector, u64 base at 8, u32 limit at 16, u32 flags at 20.

@@ -823,7 +823,7 @@ class Cpu:
             return register(wide) & 0xFFFF_FFFF if wide in GENERAL else 0
 
         va = operand.displacement + (register(operand.base) if operand.base else 0)
-        va += register(operand.index) * operand.scale if operand.index else 0
+        va += register(operand.index_register) * operand.scale if operand.index_register else 0
         if operand.segment in ("fs", "gs"):
             va += context.u64[(lay.segment(operand.segment) + 8) >> 3]
         return va & _M64

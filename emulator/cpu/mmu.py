@@ -16,9 +16,8 @@ See: Intel SDM vol. 3A, "4-Level Paging and 5-Level Paging", "Access Rights", "P
 Exceptions", "Accessed and Dirty Flags".
 """
 
-from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 from emulator.arch.exceptions import CpuException, PageFaultError, Vector
 from emulator.arch.paging import (
@@ -76,8 +75,7 @@ class Access(Enum):
     EXECUTE = "execute"
 
 
-@dataclass(slots=True, frozen=True)
-class WalkStep:
+class WalkStep(NamedTuple):
     """One entry that a walk read.
 
     Attributes:

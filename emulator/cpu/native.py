@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import ctypes
-import json
 import mmap
 import os
 import sys
 from functools import cache
-from pathlib import Path
 from typing import Final
 
-from emulator import assembler
+from emulator import assembler, sources
 from emulator.arch import descriptors
 from emulator.arch.exceptions import TRAPS, WITH_ERROR_CODE, Vector
 from emulator.arch.paging import FRAME_MASK, PTE
@@ -20,7 +18,7 @@ from emulator.cpu import control, microcode
 from emulator.cpu.binding import REGISTERS
 from emulator.cpu.context import R11, RCX, RSP, Layout
 
-SOURCE: Final = Path(__file__).with_name("native.asm")
+SOURCE: Final = sources.beside(__file__, "native.asm")
 
 
 def supported() -> bool:
@@ -88,13 +86,13 @@ class NativeCode:
                  words: dict[str, int] | None = None) -> None:
         def build() -> bytes:
             code, labels = assembler.assemble(source, 0, names)
-            header = json.dumps(labels).encode()
-            return len(header).to_bytes(4, "little") + header + code
+            table = "".join(f"{name} {offset}\n" for name, offset in labels.items())
+            return table.encode() + b"\0" + code
 
-        image = assembler.cached(kind, json.dumps([source, names]).encode(), build)
-        length = int.from_bytes(image[:4], "little")
-        labels: dict[str, int] = json.loads(image[4 : 4 + length])
-        code = bytearray(image[4 + length :])
+        image = assembler.cached(kind, f"{names}\n{source}".encode(), build)
+        table, _, assembled = image.partition(b"\0")
+        labels = {name: int(offset) for name, offset in map(str.split, table.decode().splitlines())}
+        code = bytearray(assembled)
         for label, value in (words or {}).items():
             code[labels[label] : labels[label] + 8] = value.to_bytes(8, "little")
         # Written first and made executable after: never both at once.
@@ -111,4 +109,4 @@ class NativeCode:
 @cache
 def native_microcode(layout: Layout, host_call_port: int) -> NativeCode:
     """Return the microcode, one for all machines: what differs is in their control blocks."""
-    return NativeCode("microcode", SOURCE.read_text(), symbols(layout, host_call_port))
+    return NativeCode("microcode", sources.read_text(SOURCE), symbols(layout, host_call_port))

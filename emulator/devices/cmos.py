@@ -15,11 +15,10 @@ See: Motorola MC146818 data sheet, "Time, Calendar, and Alarm Locations", "Regis
 Cycle"; for bit 7 of port 0x70, the PIIX4 data sheet, "Real Time Clock Index Register".
 """
 
-from dataclasses import dataclass, field
-from datetime import date
+from time import gmtime
 from typing import ClassVar, Final
 
-from emulator.devices.device import Clock, Device, UnsupportedError
+from emulator.devices.device import Clock, Device, Record, UnsupportedError
 
 SECONDS: Final = 0
 MINUTES: Final = 2
@@ -52,24 +51,30 @@ NMI_MASK: Final = 1 << 7  # in the index port
 UPDATE_WARNING_NS: Final = 244_000
 NS_PER_SECOND: Final = 1_000_000_000
 SECONDS_PER_DAY: Final = 86_400
-DAY_0: Final = date(1970, 1, 1).toordinal()
+DAYS_BEFORE_MONTH: Final = (0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334)
+DAYS_BEFORE_1970: Final = 719_162  # from 1 January of the year 1
 
 
-def _registers() -> bytearray:
-    registers = bytearray(NR_REGISTERS)
-    registers[STATUS_A] = A_DEFAULT
-    registers[STATUS_B] = B_24
-    return registers
-
-
-@dataclass(slots=True)
-class CmosState:
+class CmosState(Record):
     """The clock's setting and the registers; those of the time count only while SET is on."""
 
-    epoch: int
-    index: int = 0  # as written, with the NMI mask
-    updated: int = 0  # the time at the last read of status C
-    registers: bytearray = field(default_factory=_registers)
+    __slots__ = ("epoch", "index", "registers", "updated")
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+        self.index = 0  # as written, with the NMI mask
+        self.updated = 0  # the time at the last read of status C
+        self.registers = bytearray(NR_REGISTERS)
+        self.registers[STATUS_A] = A_DEFAULT
+        self.registers[STATUS_B] = B_24
+
+
+def _days_since_1970(year: int, month: int) -> int:
+    """Return the days from 1970-01-01 to the first of a month; ``month`` is 0 to 11."""
+    before = year - 1
+    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    return (before * 365 + before // 4 - before // 100 + before // 400 - DAYS_BEFORE_1970
+            + DAYS_BEFORE_MONTH[month] + (leap and month > 1))
 
 
 class Cmos(Device[CmosState]):
@@ -140,19 +145,18 @@ class Cmos(Device[CmosState]):
 
     def _encode(self, time: int) -> dict[int, int]:
         """Return the time registers for ``time``, in the format that status B asks for."""
-        days, second = divmod(time, SECONDS_PER_DAY)
-        day = date.fromordinal(DAY_0 + days)
-        hour, pm = second // 3600, 0
+        now = gmtime(time)
+        hour, pm = now.tm_hour, 0
         if not self.state.registers[STATUS_B] & B_24:
             hour, pm = (hour % 12 or 12), (PM if hour >= 12 else 0)
         return {
-            SECONDS: self._to_data(second % 60),
-            MINUTES: self._to_data(second // 60 % 60),
+            SECONDS: self._to_data(now.tm_sec),
+            MINUTES: self._to_data(now.tm_min),
             HOURS: self._to_data(hour) | pm,
-            DAY_OF_WEEK: self._to_data(day.isoweekday() % 7 + 1),
-            DATE_OF_MONTH: self._to_data(day.day),
-            MONTH: self._to_data(day.month),
-            YEAR: self._to_data(day.year % 100),
+            DAY_OF_WEEK: self._to_data((now.tm_wday + 1) % 7 + 1),
+            DATE_OF_MONTH: self._to_data(now.tm_mday),
+            MONTH: self._to_data(now.tm_mon),
+            YEAR: self._to_data(now.tm_year % 100),
         }
 
     def _decode(self) -> int:
@@ -165,8 +169,8 @@ class Cmos(Device[CmosState]):
             hour = self._from_data(hours & ~PM) % 12 + (12 if hours & PM else 0)
         year = self._from_data(registers[YEAR])
         carry, month = divmod(self._from_data(registers[MONTH]) - 1, 12)
-        first = date((1900 if year >= 70 else 2000) + year + carry, month + 1, 1)
-        days = first.toordinal() - DAY_0 + self._from_data(registers[DATE_OF_MONTH]) - 1
+        first = _days_since_1970((1900 if year >= 70 else 2000) + year + carry, month)
+        days = first + self._from_data(registers[DATE_OF_MONTH]) - 1
         minutes = hour * 60 + self._from_data(registers[MINUTES])
         return days * SECONDS_PER_DAY + minutes * 60 + self._from_data(registers[SECONDS])
 

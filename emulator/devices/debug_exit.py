@@ -8,15 +8,15 @@ See: QEMU hw/misc/debugexit.c.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import ClassVar
 
-from emulator.devices.device import Device
+from emulator.devices.device import Device, Record
 
 
-@dataclass(slots=True)
-class DebugExitState:
+class DebugExitState(Record):
     """There is nothing to remember."""
+
+    __slots__ = ()
 
 
 class DebugExit(Device[DebugExitState]):

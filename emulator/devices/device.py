@@ -1,23 +1,21 @@
 """What all devices have in common: registers on a bus, and one record that is all their state.
 
-The record is a ``@dataclass(slots=True)`` of integers, booleans, bytes, bytearrays, and lists or
-tuples of integers, so that a snapshot needs neither pickle nor knowledge of the device.  Anything
-else that a device holds is wiring, given to its constructor, or can be worked out from the record.
+The record's ``__slots__`` hold integers, booleans, bytes, bytearrays, and lists or tuples of
+integers, so that a snapshot needs neither pickle nor knowledge of the device.  Anything else that a
+device holds is wiring, given to its constructor, or can be worked out from the record.
 
 An *interrupt line* is a callable ``set_level(level: bool)``: the device says what level its pin
 has now, as often as it likes, and the interrupt controller decides what that means.
 """
 
 from collections.abc import Callable
-from copy import copy
-from dataclasses import Field, fields
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 
-class Record(Protocol):
-    """Any dataclass."""
+class Record:
+    """All that a snapshot saves of a device: its slots, by name."""
 
-    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+    __slots__: tuple[str, ...] = ()
 
 
 StateT = TypeVar("StateT", bound=Record)
@@ -76,7 +74,8 @@ class Device(Generic[StateT]):
 
     def save(self) -> dict[str, Any]:
         """Return the state by field name, sharing nothing with the device."""
-        return {field: copy(getattr(self.state, field)) for field in self._fields()}
+        values = {field: getattr(self.state, field) for field in self._fields()}
+        return {field: type(value)(value) for field, value in values.items()}
 
     def restore(self, saved: dict[str, Any]) -> None:
         """Take the state back that :meth:`save` returned; lines are not driven.
@@ -99,4 +98,4 @@ class Device(Generic[StateT]):
         """Work out again what the device derives from its state; called after a restore."""
 
     def _fields(self) -> list[str]:
-        return [field.name for field in fields(self.state)]
+        return list(type(self.state).__slots__)

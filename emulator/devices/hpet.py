@@ -19,10 +19,9 @@ See: Intel "IA-PC HPET (High Precision Event Timers) Specification" 1.0a, "Regis
 "Theory of Operation".
 """
 
-from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
-from emulator.devices.device import Clock, Device, SetIrq
+from emulator.devices.device import Clock, Device, Record, SetIrq
 
 NR_TIMERS: Final = 3
 COUNTER_CLK_PERIOD: Final = 1_000_000  # femtoseconds: 1 ns
@@ -68,23 +67,22 @@ NEVER: Final = -1  # a deadline, while the counter stands still
 NO_IRQ: Final = -1
 
 
-def _per_timer(value: int) -> list[int]:
-    return [value] * NR_TIMERS
-
-
-@dataclass(slots=True)
-class HpetState:
+class HpetState(Record):
     """The registers; times are nanoseconds on the virtual clock, lists are by timer."""
 
-    config: int = 0
-    status: int = 0  # bit n: timer n's level-triggered interrupt is active
-    counter: int = 0  # the main counter, at the time ``since``
-    since: int = 0
-    timer_config: list[int] = field(default_factory=lambda: _per_timer(0))
-    comparator: list[int] = field(default_factory=lambda: _per_timer(MASK64))
-    period: list[int] = field(default_factory=lambda: _per_timer(MASK64))  # last written
-    deadline: list[int] = field(default_factory=lambda: _per_timer(NEVER))
-    driven: list[int] = field(default_factory=lambda: _per_timer(NO_IRQ))  # held high
+    __slots__ = ("comparator", "config", "counter", "deadline", "driven", "period", "since",
+                 "status", "timer_config")
+
+    def __init__(self) -> None:
+        self.config = 0
+        self.status = 0  # bit n: timer n's level-triggered interrupt is active
+        self.counter = 0  # the main counter, at the time ``since``
+        self.since = 0
+        self.timer_config = [0] * NR_TIMERS
+        self.comparator = [MASK64] * NR_TIMERS
+        self.period = [MASK64] * NR_TIMERS  # last written
+        self.deadline = [NEVER] * NR_TIMERS
+        self.driven = [NO_IRQ] * NR_TIMERS  # held high
 
 
 class Hpet(Device[HpetState]):

@@ -24,10 +24,9 @@ See: Intel 8259A data sheet, "Programming the 8259A", "Operation Command Words",
 Sequence"; Intel 82371AB (PIIX4) data sheet, "Interrupt Controller" and ELCR1, ELCR2.
 """
 
-from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
-from emulator.devices.device import Device, UnsupportedError
+from emulator.devices.device import Device, Record, UnsupportedError
 
 MASTER: Final = 0
 SLAVE: Final = 1
@@ -63,28 +62,27 @@ ELCR_WRITABLE: Final = (0xF8, 0xDE)
 ELCR1: Final = 0x4D0
 
 
-def _zeros() -> list[int]:
-    return [0, 0]
-
-
-@dataclass(slots=True)
-class PicState:
+class PicState(Record):
     """The registers of both chips: of each list, [0] is the master's and [1] the slave's."""
 
-    lines: list[int] = field(default_factory=_zeros)  # the level of each input
-    irr: list[int] = field(default_factory=_zeros)  # requested
-    isr: list[int] = field(default_factory=_zeros)  # in service
-    imr: list[int] = field(default_factory=_zeros)  # masked
-    elcr: list[int] = field(default_factory=_zeros)  # triggered by level
-    base: list[int] = field(default_factory=_zeros)  # the vector of IR0
-    next_icw: list[int] = field(default_factory=lambda: [1, 1])  # the ICW due, or OPERATING
-    lowest: list[int] = field(default_factory=lambda: [7, 7])  # input of lowest priority
-    auto_eoi: list[int] = field(default_factory=_zeros)
-    rotate_on_auto_eoi: list[int] = field(default_factory=_zeros)
-    special_fully_nested: list[int] = field(default_factory=_zeros)
-    special_mask: list[int] = field(default_factory=_zeros)
-    read_isr: list[int] = field(default_factory=_zeros)  # A0 = 0 reads the ISR
-    poll: list[int] = field(default_factory=_zeros)  # the next read acknowledges
+    __slots__ = ("auto_eoi", "base", "elcr", "imr", "irr", "isr", "lines", "lowest", "next_icw",
+                 "poll", "read_isr", "rotate_on_auto_eoi", "special_fully_nested", "special_mask")
+
+    def __init__(self) -> None:
+        self.lines = [0, 0]  # the level of each input
+        self.irr = [0, 0]  # requested
+        self.isr = [0, 0]  # in service
+        self.imr = [0, 0]  # masked
+        self.elcr = [0, 0]  # triggered by level
+        self.base = [0, 0]  # the vector of IR0
+        self.next_icw = [1, 1]  # the ICW due, or OPERATING
+        self.lowest = [7, 7]  # input of lowest priority
+        self.auto_eoi = [0, 0]
+        self.rotate_on_auto_eoi = [0, 0]
+        self.special_fully_nested = [0, 0]
+        self.special_mask = [0, 0]
+        self.read_isr = [0, 0]  # A0 = 0 reads the ISR
+        self.poll = [0, 0]  # the next read acknowledges
 
 
 def _rank(bits: int, lowest: int) -> int:

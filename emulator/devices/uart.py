@@ -16,10 +16,9 @@ See: National Semiconductor PC16550D data sheet, "Registers", "FIFO Interrupt Mo
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
-from emulator.devices.device import Device, InterruptLine
+from emulator.devices.device import Device, InterruptLine, Record
 
 # Registers, by offset from the base; DLAB of LCR puts the divisor at 0 and 1.
 RBR_THR: Final = 0
@@ -73,23 +72,26 @@ LOOPED: Final = ((MCR_RTS, MSR_CTS), (MCR_DTR, MSR_DSR), (MCR_OUT1, MSR_RI), (MC
 FIFO_SIZE: Final = 16
 
 
-@dataclass(slots=True)
-class UartState:
+class UartState(Record):
     """The registers, and the bytes that are under way to the guest."""
 
-    ier: int = 0
-    fcr: int = 0
-    lcr: int = 0
-    mcr: int = 0
-    scr: int = 0
-    divisor: int = 0
-    modem: int = MSR_CONNECTED  # MSR: inputs, and below them what changed since it was read
-    carrier: bool = True  # the other end is there
-    overrun: bool = False
-    thr_empty: bool = False  # the THR-empty interrupt is due
-    level: bool = False  # of the interrupt line
-    received: bytearray = field(default_factory=bytearray)  # RBR or the FIFO
-    wire: bytearray = field(default_factory=bytearray)  # offered by the host, not yet received
+    __slots__ = ("carrier", "divisor", "fcr", "ier", "lcr", "level", "mcr", "modem", "overrun",
+                 "received", "scr", "thr_empty", "wire")
+
+    def __init__(self) -> None:
+        self.ier = 0
+        self.fcr = 0
+        self.lcr = 0
+        self.mcr = 0
+        self.scr = 0
+        self.divisor = 0
+        self.modem = MSR_CONNECTED  # MSR: inputs, and below them what changed since it was read
+        self.carrier = True  # the other end is there
+        self.overrun = False
+        self.thr_empty = False  # the THR-empty interrupt is due
+        self.level = False  # of the interrupt line
+        self.received = bytearray()  # RBR or the FIFO
+        self.wire = bytearray()  # offered by the host, not yet received
 
 
 class Uart(Device[UartState]):

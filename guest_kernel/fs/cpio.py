@@ -12,8 +12,6 @@ The last entry is named ``TRAILER!!!``.  An error in an archive is an error, not
 See: Linux Documentation/driver-api/early-userspace/buffer-format.rst; cpio(5).
 """
 
-from __future__ import annotations
-
 import stat
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple

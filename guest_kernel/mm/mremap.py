@@ -6,7 +6,6 @@ See: Linux mm/mremap.c.
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass
 from typing import Final
 
 from emulator.arch.paging import FRAME_MASK, PAGE_SHIFT, PAGE_SIZE
@@ -69,17 +68,20 @@ MREMAP_DONTUNMAP: Final = 4
 _GIVEN_PLACE: Final = MREMAP_FIXED | MREMAP_DONTUNMAP
 
 
-@dataclass(slots=True)
 class vma_remap_struct:
     """One call.  Linux's struct of that name."""
 
-    mm: mm_struct
-    va: int
-    old_len: int
-    new_len: int
-    flags: int
-    new_va: int
-    populate: bool = False  # the part by which it grows is VM_LOCKED
+    __slots__ = ("flags", "mm", "new_len", "new_va", "old_len", "populate", "va")
+
+    def __init__(self, mm: mm_struct, va: int, old_len: int, new_len: int, flags: int,
+                 new_va: int) -> None:
+        self.mm = mm
+        self.va = va
+        self.old_len = old_len
+        self.new_len = new_len
+        self.flags = flags
+        self.new_va = new_va
+        self.populate = False  # the part by which it grows is VM_LOCKED
 
     @property
     def delta(self) -> int:

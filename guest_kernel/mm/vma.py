@@ -15,7 +15,6 @@ Virtual Memory Manager", "Process Address Space".
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from emulator.arch.paging import PAGE_SHIFT, PAGE_SIZE
@@ -620,7 +619,6 @@ def vma_backing(vma: vm_area_struct) -> Backing:
     return vma.vm_ops, 0 if file is None else file.va, vma.vm_private_data
 
 
-@dataclass(slots=True)
 class vma_merge_struct:
     """A range that is to get these properties, and its neighbours.  Linux's struct of that name.
 
@@ -635,18 +633,26 @@ class vma_merge_struct:
         just_expand: only ``prev`` may grow; do not look at ``next`` (brk).
     """
 
-    mm: mm_struct
-    start: int
-    end: int
-    flags: int
-    pgoff: int
-    backing: Backing
-    prev: vm_area_struct | None = None
-    next: vm_area_struct | None = None
-    middle: vm_area_struct | None = None
-    copied_from: vm_area_struct | None = None
-    anon_vma: int = 0
-    just_expand: bool = False
+    __slots__ = ("anon_vma", "backing", "copied_from", "end", "flags", "just_expand", "middle",
+                 "mm", "next", "pgoff", "prev", "start")
+
+    def __init__(self, mm: mm_struct, start: int, end: int, flags: int, pgoff: int,
+                 backing: Backing, prev: vm_area_struct | None = None,
+                 next: vm_area_struct | None = None, middle: vm_area_struct | None = None,
+                 copied_from: vm_area_struct | None = None, anon_vma: int = 0,
+                 just_expand: bool = False) -> None:
+        self.mm = mm
+        self.start = start
+        self.end = end
+        self.flags = flags
+        self.pgoff = pgoff
+        self.backing = backing
+        self.prev = prev
+        self.next = next
+        self.middle = middle
+        self.copied_from = copied_from
+        self.anon_vma = anon_vma
+        self.just_expand = just_expand
 
 
 def _is_mergeable_vma(vmg: vma_merge_struct, target: vm_area_struct) -> bool:

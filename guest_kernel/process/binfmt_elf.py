@@ -1,22 +1,18 @@
 """The ELF loader: from a file's program headers to an address space ready to run.
 
 What is a valid program is Linux's opinion, check by check, because a program that Linux runs must
-run and one that it refuses must be refused with the same error.  Structures are parsed with
-pyelftools; its higher layers, which trust section headers, are not used.
+run and one that it refuses must be refused with the same error.
 
 See: Linux fs/binfmt_elf.c load_elf_binary(), elf_load(), create_elf_tables(); elf(5).
 """
 
-from __future__ import annotations
-
-import io
 import struct
-from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from emulator.arch.descriptors import USER_CS, USER_DS
 from emulator.arch.paging import PAGE_MASK, PAGE_SIZE
 from emulator.arch.registers import RFLAGS
+from emulator.elf import EHDR, PHDR
 from guest_kernel.errors import Errno, SyscallError
 from guest_kernel.fs.read_write import kernel_read
 from guest_kernel.kernel import Kernel
@@ -52,9 +48,6 @@ PF_X: Final = 1
 PF_W: Final = 2
 PF_R: Final = 4
 
-EHDR_SIZE: Final = 64
-_IDENT: Final = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
-PHDR_SIZE: Final = 56
 ELF_MAX_PHDRS_SIZE: Final = 65536
 ELF_ET_DYN_BASE: Final = TASK_SIZE // 3 * 2 & PAGE_MASK  # where a static PIE goes
 PATH_MAX: Final = 4096
@@ -86,6 +79,19 @@ MINSIGSTKSZ: Final = 1360  # frame of rt_sigreturn with FXSAVE state: no XSAVE o
 HWCAP: Final = 0x178BFBFF  # CPUID.1:EDX of the CPU model
 
 
+class ElfSegment(NamedTuple):
+    """A program header, in the file's order."""
+
+    type: int
+    flags: int
+    offset: int
+    vaddr: int
+    paddr: int
+    filesz: int
+    memsz: int
+    align: int
+
+
 class ElfHeader(NamedTuple):
     """What is used of the ELF header."""
 
@@ -93,18 +99,6 @@ class ElfHeader(NamedTuple):
     entry: int
     phdrs: list[ElfSegment]
     phoff: int
-
-
-class ElfSegment(NamedTuple):
-    """A program header."""
-
-    type: int
-    offset: int
-    vaddr: int
-    filesz: int
-    memsz: int
-    flags: int
-    align: int
 
 
 class Loaded(NamedTuple):
@@ -120,16 +114,6 @@ class Loaded(NamedTuple):
     phdr: int  # address of the program headers in memory, or 0
 
 
-@cache
-def _structs() -> Any:
-    from elftools.elf.structs import ELFStructs
-
-    structs = ELFStructs(little_endian=True, elfclass=64)
-    structs.create_basic_structs()
-    structs.create_advanced_structs("ET_EXEC", "EM_X86_64", "ELFOSABI_SYSV")
-    return structs
-
-
 def _noexec() -> SyscallError:
     return SyscallError(Errno.ENOEXEC)
 
@@ -143,36 +127,20 @@ def parse(f: file, head: bytes) -> ElfHeader:
     Raises:
         SyscallError: ENOEXEC, it is no x86-64 ELF program.
     """
-    from elftools.common.exceptions import ELFParseError
-    from elftools.common.utils import struct_parse
-    from elftools.elf.enums import ENUM_E_MACHINE, ENUM_E_TYPE, ENUM_P_TYPE_BASE
-
-    if len(head) < EHDR_SIZE or head[:4] != b"\x7fELF":
+    if len(head) < EHDR.size or head[:4] != b"\x7fELF":
         raise _noexec()
-    structs = _structs()
-    # Linux looks at nothing of e_ident but the magic; pyelftools refuses classes it does not know.
-    stream: io.BytesIO = io.BytesIO(_IDENT + head[len(_IDENT) : EHDR_SIZE])
-    try:
-        header = struct_parse(structs.Elf_Ehdr, stream, 0)
-    except ELFParseError as error:
-        raise _noexec() from error
-    kind = ENUM_E_TYPE.get(header["e_type"], header["e_type"])
-    machine = ENUM_E_MACHINE.get(header["e_machine"], header["e_machine"])
-    if kind not in (ET_EXEC, ET_DYN) or machine != EM_X86_64:
+    # Linux looks at nothing of e_ident but the magic.
+    (_, e_type, e_machine, _, e_entry, e_phoff, _, _, _, e_phentsize, e_phnum, _, _, _,
+     ) = EHDR.unpack_from(head)
+    if e_type not in (ET_EXEC, ET_DYN) or e_machine != EM_X86_64:
         raise _noexec()
-    size = header["e_phnum"] * PHDR_SIZE
-    if header["e_phentsize"] != PHDR_SIZE or not 0 < size <= ELF_MAX_PHDRS_SIZE:
+    size = e_phnum * PHDR.size
+    if e_phentsize != PHDR.size or not 0 < size <= ELF_MAX_PHDRS_SIZE:
         raise _noexec()
-    if header["e_phoff"] + size > f.f_inode.i_size:
+    if e_phoff + size > f.f_inode.i_size:
         raise _noexec()
-    stream = io.BytesIO(kernel_read(f, size, header["e_phoff"]))
-    phdrs = []
-    for index in range(header["e_phnum"]):
-        p = struct_parse(structs.Elf_Phdr, stream, index * PHDR_SIZE)
-        p_type = ENUM_P_TYPE_BASE.get(p["p_type"], p["p_type"])
-        phdrs.append(ElfSegment(p_type, p["p_offset"], p["p_vaddr"], p["p_filesz"], p["p_memsz"],
-                                p["p_flags"], p["p_align"]))
-    return ElfHeader(kind, header["e_entry"], phdrs, header["e_phoff"])
+    phdrs = [ElfSegment(*fields) for fields in PHDR.iter_unpack(kernel_read(f, size, e_phoff))]
+    return ElfHeader(e_type, e_entry, phdrs, e_phoff)
 
 
 def interpreter(f: file, header: ElfHeader) -> bytes | None:
@@ -318,7 +286,7 @@ def create_elf_tables(task: task_struct, mm: mm_struct, strings: Strings, header
     copy_to_user(k, random, k.get_random_bytes(16))
     auxv = [
         AT_HWCAP, HWCAP, AT_PAGESZ, PAGE_SIZE, AT_CLKTCK, CLOCKS_PER_SEC, AT_PHDR, program.phdr,
-        AT_PHENT, PHDR_SIZE, AT_PHNUM, len(header.phdrs), AT_BASE, interp_base, AT_FLAGS, 0,
+        AT_PHENT, PHDR.size, AT_PHNUM, len(header.phdrs), AT_BASE, interp_base, AT_FLAGS, 0,
         AT_ENTRY, program.entry, AT_UID, task.uid, AT_EUID, task.euid, AT_GID, task.gid,
         AT_EGID, task.egid, AT_SECURE, 0, AT_RANDOM, random, AT_HWCAP2, 0,
         AT_EXECFN, strings.execfn, AT_PLATFORM, platform, AT_MINSIGSTKSZ, MINSIGSTKSZ, AT_NULL, 0,

@@ -5,7 +5,6 @@ See: Linux kernel/time/timekeeping.c; clock_gettime(2).
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Final
 
 from guest_kernel.kernel import Kernel
@@ -46,5 +45,14 @@ def _mc146818_get_time(k: Kernel) -> int:
         fields = [(value >> 4) * 10 + (value & 15) for value in fields]
     second, minute, hour, day, month, year = fields
     year += 1900 if year >= 70 else 2000  # there is no register for the century
-    days = date(year, month, day).toordinal() - date(1970, 1, 1).toordinal()
+    return mktime64(year, month, day, hour, minute, second)
+
+
+def mktime64(year: int, month: int, day: int, hour: int, minute: int, second: int) -> int:
+    """Return the seconds from 1970 to a time of the Gregorian calendar.  See Linux mktime64()."""
+    # Years begin in March, so that the leap day is their last; 1970 begins at day 719 468.
+    month = (month + 9) % 12
+    year -= month // 10
+    days = (365 * year + year // 4 - year // 100 + year // 400 + (306 * month + 5) // 10
+            + day - 1 - 719_468)
     return ((days * 24 + hour) * 60 + minute) * 60 + second

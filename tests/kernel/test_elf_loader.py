@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
 
@@ -10,12 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from guest_kernel.layout.init import RUN_RUNNING, init_data
-from ringlet.root import USERLAND
+from ringlet.root import ASM
 from ringlet.session import ProgramError, Session
 from tests.guest import run_native
 from userland.assembler import assemble_program
 
-HELLO = assemble_program(USERLAND / "asm" / "hello.asm")
+HELLO = assemble_program(os.path.join(ASM, "hello.asm"))
 EHDR, PHDR = 64, 56
 INTERESTING = [0, 1, 2, 3, 7, 0xFF, 0x1000, 0xFFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF,
                0x400000, 0x7FFFFFFFF000, 0x800000000000, 0xFFFF888000000000,

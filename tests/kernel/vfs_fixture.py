@@ -7,6 +7,7 @@ System calls go through the adapters that the dispatcher uses: arguments are wri
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -51,7 +52,7 @@ from guest_kernel.signal.numbers import SEGV_MAPERR
 from guest_kernel.syscall_table import find_table, parse
 from guest_kernel.syscalls import ARGUMENT_REGISTERS, DEFINITIONS
 
-_ROWS = parse(find_table().read_text(encoding="ascii"))
+_ROWS = parse(Path(find_table()).read_text(encoding="ascii"))
 NUMBERS = {row.name: row.number for row in _ROWS}
 ENTRIES = {row.name: row.entry for row in _ROWS if row.entry}
 

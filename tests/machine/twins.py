@@ -51,7 +51,7 @@ class State:
         """Say where two states differ, by name where there is one."""
         lay = self.cpu.layout
         base = lay.regs
-        names = {getattr(lay, name) - base: name for name in lay.__dataclass_fields__
+        names = {getattr(lay, name) - base: name for name in lay._fields
                  if name != "size"}
         names |= {lay.segment(s) - base: s for s in ("cs", "ss", "tr", "gdt", "idt")}
         pairs = [("word", self.words, other.words)]

@@ -46,6 +46,16 @@ def test_relative_path_and_argv0_are_as_given() -> None:
     assert (done.stdout, done.returncode) == (b"sh\n", 0)
 
 
+@pytest.mark.parametrize("options", [[], ["--seed", "1"], ["--"]], ids=["none", "one", "end"])
+def test_what_follows_the_program_is_the_program_s(options: list[str]) -> None:
+    """Do words that look like options of ours, and ``--``, reach the program?"""
+    words = [str(program("busybox")), "--", "--seed", "--", "run"]
+    done = ringlet("run", *options, *words)
+    assert done.stderr + done.stdout == b"--: applet not found\n"
+    words[1:1] = ["echo"]
+    assert ringlet("run", *options, *words).stdout == b"-- --seed -- run\n"
+
+
 def test_environment_is_small_and_can_be_set() -> None:
     """Does the program get the variables given, and none of the host's?"""
     done = ringlet("run", "--env", "A=1", "--env", "B=x y", str(program("busybox")), "env")

@@ -619,6 +619,6 @@ def test_traced_runs_are_equal() -> None:
 
 def test_tracing_is_loaded_only_for_a_trace() -> None:
     """Does a run without --strace do without its tables?"""
-    script = ("import sys, ringlet.__main__, ringlet.session; "
+    script = ("import sys, ringlet.run; "
               "sys.exit(any(name.startswith('ringlet.strace') for name in sys.modules))")
     assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False).returncode == 0

@@ -7,6 +7,7 @@ GNU as, and compares the two results instruction by instruction.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import signal
@@ -331,7 +332,7 @@ def test_a_cache_that_cannot_be_made_or_written_is_done_without(
     def no_space(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "replace", no_space)
+    monkeypatch.setattr(os, "replace", no_space)
     assert cached("kind", b"1", lambda: b"result") == b"result"
     assert list(place.iterdir()) == []
 
@@ -340,10 +341,10 @@ def test_the_cache_has_a_place_by_default(tmp_path: Path, monkeypatch: pytest.Mo
     """Is it the user's cache directory?"""
     monkeypatch.delenv("RINGLET_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert assembler.cache_directory() == tmp_path / "ringlet"
+    assert assembler.cache_directory() == str(tmp_path / "ringlet")
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert assembler.cache_directory() == tmp_path / ".cache" / "ringlet"
+    assert assembler.cache_directory() == str(tmp_path / ".cache" / "ringlet")
 
 
 # ---- Everything, against GNU as
@@ -525,7 +526,7 @@ def test_native_microcode_is_what_its_source_says(tmp_path: Path) -> None:
     layout = measure(binding.open_engine())
     symbols = native.symbols(layout, HOST_CALL_PORT)
     # Far from the numbers in it, so that none of them looks like an address.
-    found = differences(native.SOURCE.read_text(), 0x7654_3210_0000, {".text": 1}, symbols,
+    found = differences(Path(native.SOURCE).read_text(), 0x7654_3210_0000, {".text": 1}, symbols,
                         tmp_path)
     assert found == []
 
@@ -534,6 +535,6 @@ def test_native_microcode_is_what_its_source_says(tmp_path: Path) -> None:
                          ids=lambda path: path.stem)
 def test_userland_is_what_its_source_says(source: Path, tmp_path: Path) -> None:
     """Does GNU as make the same instructions of each program?"""
-    found = differences("\n".join(_lines(source)), TEXT_ADDRESS, _ALIGNMENTS, assembler_symbols(),
-                        tmp_path)
+    found = differences("\n".join(_lines(str(source))), TEXT_ADDRESS, _ALIGNMENTS,
+                        assembler_symbols(), tmp_path)
     assert found == []

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 import pytest
 
 from emulator.devices.bus import Mmio, Ports
-from emulator.devices.device import Device
+from emulator.devices.device import Device, Record
 
 
 @dataclass(slots=True)
-class NotedState:
+class NotedState(Record):
     accesses: list[int] = field(default_factory=list)
     ram: bytearray = field(default_factory=lambda: bytearray(8))
     on: bool = False

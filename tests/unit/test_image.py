@@ -285,8 +285,8 @@ def test_routines_lead_to_the_hosted_half_or_to_native_code() -> None:
 
 def test_comments_name_the_fields_in_the_order_of_the_declaration() -> None:
     """Is each push in entry.asm said to be the field that the declaration has at its place?"""
-    macros = (image.ASM / "macros.asm").read_text()
-    entry = (image.ASM / "entry.asm").read_text()
+    macros = Path(image.ASM, "macros.asm").read_text()
+    entry = Path(image.ASM, "entry.asm").read_text()
     low = macros[macros.index(".macro PUSH_LOW_REGS") : macros.index(".macro POP_LOW_REGS")]
     pushes = entry[entry.index("entry_SYSCALL_64:") : entry.index("mov rdi, rsp")]
     named = re.findall(r"; pt_regs\.(\w+)$", pushes + low, re.MULTILINE)

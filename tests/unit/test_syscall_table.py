@@ -27,7 +27,7 @@ HEADER_PLACES = (
 
 
 def read_table() -> list[list[str]]:
-    lines = find_table().read_text(encoding="ascii").splitlines()
+    lines = Path(find_table()).read_text(encoding="ascii").splitlines()
     return [re.split(r"\t+", line) for line in lines if line and line[0] != "#"]
 
 
@@ -97,7 +97,7 @@ def test_numbers_and_names_agree_with_the_host() -> None:
 
 def test_parser_returns_every_row() -> None:
     """Does the parser see what a plain reader sees?"""
-    rows = parse(find_table().read_text(encoding="ascii"))
+    rows = parse(Path(find_table()).read_text(encoding="ascii"))
     expected = [
         Row(int(number), abi, name, entry[0] if entry else None)
         for number, abi, name, *entry in read_table()
@@ -145,6 +145,6 @@ def test_table_is_found_beside_the_package(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(FileNotFoundError, match=r"^syscalls\.tbl is neither at .* nor at .*$"):
         find_table()
     (tmp_path / "syscalls.tbl").touch()
-    assert find_table() == tmp_path / "syscalls.tbl"
+    assert find_table() == str(tmp_path / "syscalls.tbl")
     (package / "syscalls.tbl").touch()
-    assert find_table() == package / "syscalls.tbl"
+    assert find_table() == str(package / "syscalls.tbl")

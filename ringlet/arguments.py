@@ -1,0 +1,169 @@
+"""What the words of the command line mean."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from guest_kernel.layout.declare import MAX_RAM
+
+
+def execute(words: list[str]) -> int:
+    """Do what the command line says; return the exit status.
+
+    Raises:
+        SystemExit: it is wrong, or asked for help.
+    """
+    options = _parser().parse_args(_complete(words))
+    status: int = options.command(options)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ringlet", description="An x86-64 machine in Python that boots a tiny real kernel.")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    run = commands.add_parser("run", help="boot the kernel and run a program on it",
+                              description="Boot the kernel and run a static Linux program on it.")
+    run.set_defaults(command=_run)
+    run.add_argument("--mem", type=_size, default=256 << 20, metavar="SIZE",
+                     help="RAM in bytes, or with a suffix K, M or G (default 256M)")
+    run.add_argument("--seed", type=_number, default=0, metavar="N",
+                     help="seed of the machine's random generator (default 0)")
+    run.add_argument("--env", action="append", default=[], metavar="NAME=VALUE", type=_variable,
+                     help="set a variable in the program's environment; may be repeated")
+    run.add_argument("--strace", metavar="FILE",
+                     help="print each system call as strace(1) does: --strace to standard error, "
+                          "--strace=FILE to FILE")
+    run.add_argument("--stats", choices=("text", "json"),
+                     help="print what the run has cost to standard error: --stats or --stats=json")
+    run.add_argument("--timeout", type=_seconds, metavar="S",
+                     help="give up after S seconds of virtual time, with status 124")
+    run.add_argument("--realtime", action="store_true",
+                     help="do not let virtual time run ahead of the host's")
+    run.add_argument("--dmesg", action="store_true",
+                     help="print the kernel log to standard error at the end")
+    run.add_argument("--microcode", choices=("native", "python"),
+                     help="which microcode the CPU uses (default: native where the host can)")
+    run.add_argument("program", metavar="PROGRAM", help="path of the program on the host")
+    run.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGS")
+
+    syscalls = commands.add_parser("syscalls", help="list the system calls and what is supported")
+    syscalls.set_defaults(command=_syscalls)
+
+    demo = commands.add_parser("demo", help="show the machine at work on a small program")
+    demo.set_defaults(command=_demo)
+
+    layout = commands.add_parser(
+        "layout", help="print the kernel's structures as C, with offsets",
+        description="Print structures of the kernel as C, with offsets, sizes, who writes each "
+                    "member and what it means; without a name, list them all.")
+    layout.set_defaults(command=_layout)
+    layout.add_argument("structures", nargs="*", metavar="STRUCT", type=_structure,
+                        help="name of a structure, such as task_struct")
+    return parser
+
+
+# Options of ``run`` whose value follows them, and those that may come without one.
+_WITH_VALUE = frozenset({"--mem", "--seed", "--env", "--timeout", "--microcode"})
+_DEFAULT_VALUE = {"--strace": "--strace=", "--stats": "--stats=text"}
+
+
+def _complete(arguments: list[str]) -> list[str]:
+    """Give ``--strace`` and ``--stats`` their values, so that they do not take the program's name.
+
+    What follows the program's name is the program's; argparse would drop a ``--`` right behind it.
+    """
+    place = 1
+    while place < len(arguments) and arguments[place].startswith("-") and arguments[place] != "--":
+        arguments[place] = _DEFAULT_VALUE.get(arguments[place], arguments[place])
+        place += 2 if arguments[place] in _WITH_VALUE else 1
+    if arguments[:1] == ["run"] and arguments[place + 1 : place + 2] == ["--"]:
+        arguments.insert(place + 1, "--")
+    return arguments
+
+
+def _size(text: str) -> int:
+    suffixes = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+    factor = suffixes.get(text[-1:].upper(), 1)
+    digits = text if factor == 1 else text[:-1]
+    try:
+        size = int(digits, 0) * factor
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 64M") from None
+    if not 0 < size <= MAX_RAM or size % 4096:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: the size must be a multiple of 4096 and at most 2G")
+    return size
+
+
+def _number(text: str) -> int:
+    try:
+        value = int(text, 0)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    if not 0 <= value < 1 << 64:
+        raise argparse.ArgumentTypeError(f"{text!r} is not between 0 and 2**64 - 1")
+    return value
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds") from None
+    if not 0 < value < 1e9:
+        raise argparse.ArgumentTypeError(f"{text!r}: give a positive number of seconds")
+    return value
+
+
+def _variable(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=VALUE")
+    return name, value
+
+
+def _structure(name: str) -> str:
+    from ringlet.layout import UnknownStructureError, find
+
+    try:
+        find(name)
+    except UnknownStructureError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return name
+
+
+def _run(options: argparse.Namespace) -> int:
+    from ringlet.run import Options, run
+
+    return run(Options(*(getattr(options, name) for name in Options._fields)))
+
+
+def _syscalls(_options: argparse.Namespace) -> int:
+    from ringlet.support import table
+
+    for line in table():
+        print(line)
+    return 0
+
+
+def _demo(_options: argparse.Namespace) -> int:
+    from ringlet.demo import show
+
+    return show(sys.stdout)
+
+
+def _layout(options: argparse.Namespace) -> int:
+    from ringlet.layout import describe, find, listing
+
+    if not options.structures:
+        for line in listing():
+            print(line)
+    for number, name in enumerate(options.structures):
+        if number:
+            print()
+        for line in describe(find(name)):
+            print(line)
+    return 0
