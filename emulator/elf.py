@@ -26,8 +26,8 @@ PF_X: Final = 1
 PF_W: Final = 2
 PF_R: Final = 4
 
-EHDR: Final = struct.Struct("<16sHHIQQQIHHHHHH")
-PHDR: Final = struct.Struct("<IIQQQQQQ")
+_EHDR: Final = struct.Struct("<16sHHIQQQIHHHHHH")
+_PHDR: Final = struct.Struct("<IIQQQQQQ")
 _SHDR: Final = struct.Struct("<IIQQQQIIQQ")
 _SYM: Final = struct.Struct("<IBBHQQ")
 _IDENT: Final = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
@@ -151,7 +151,7 @@ def write(sections: Sequence[Section], entry: int, symbols: Mapping[str, int],
     segments = [segment for segment in segments if segment.memory_size]
     segments.append(_Segment(_PT_GNU_STACK, PF_R | PF_W, 0, 0, 0, 0, 0, 16))
     if headers_va is not None:
-        size = EHDR.size + (len(segments) + 1) * PHDR.size
+        size = _EHDR.size + (len(segments) + 1) * _PHDR.size
         segments.insert(0, _Segment(_PT_LOAD, PF_R, 0, headers_va, headers_va, size, size,
                                     PAGE_SIZE))
 
@@ -169,10 +169,10 @@ def write(sections: Sequence[Section], entry: int, symbols: Mapping[str, int],
     shoff = len(out)
     for name, fields in table:
         out += _SHDR.pack(offsets[name], *fields)
-    EHDR.pack_into(out, 0, _IDENT, _ET_EXEC, _EM_X86_64, 1, entry, EHDR.size, shoff, 0,
-                    EHDR.size, PHDR.size, len(segments), _SHDR.size, len(table), len(table) - 1)
+    _EHDR.pack_into(out, 0, _IDENT, _ET_EXEC, _EM_X86_64, 1, entry, _EHDR.size, shoff, 0,
+                    _EHDR.size, _PHDR.size, len(segments), _SHDR.size, len(table), len(table) - 1)
     for index, segment in enumerate(segments):
-        PHDR.pack_into(out, EHDR.size + index * PHDR.size, *segment)
+        _PHDR.pack_into(out, _EHDR.size + index * _PHDR.size, *segment)
     return bytes(out)
 
 
@@ -230,11 +230,11 @@ def _read(data: bytes) -> Executable:
     if data[:6] != _IDENT[:6]:
         raise ElfError("not a 64-bit ELF file")
     (_, kind, machine, _, entry, phoff, shoff, _, _, phentsize, phnum, shentsize, shnum, _,
-     ) = EHDR.unpack(_slice(data, 0, EHDR.size))
+     ) = _EHDR.unpack(_slice(data, 0, _EHDR.size))
     if kind != _ET_EXEC or machine != _EM_X86_64:
         raise ElfError("not an x86-64 executable")
     segments = []
-    for p_type, _, offset, _, pa, filesz, memsz, _ in _table(data, phoff, phentsize, phnum, PHDR):
+    for p_type, _, offset, _, pa, filesz, memsz, _ in _table(data, phoff, phentsize, phnum, _PHDR):
         if p_type == _PT_LOAD:
             if filesz > memsz:
                 raise ElfError(f"a segment of {memsz} bytes has {filesz} in the file")

@@ -1,7 +1,8 @@
 """The ELF loader: from a file's program headers to an address space ready to run.
 
 What is a valid program is Linux's opinion, check by check, because a program that Linux runs must
-run and one that it refuses must be refused with the same error.
+run and one that it refuses must be refused with the same error.  Structures are pyelftools'
+(elf_structs.py).
 
 See: Linux fs/binfmt_elf.c load_elf_binary(), elf_load(), create_elf_tables(); elf(5).
 """
@@ -12,7 +13,6 @@ from typing import Final, NamedTuple
 from emulator.arch.descriptors import USER_CS, USER_DS
 from emulator.arch.paging import PAGE_MASK, PAGE_SIZE
 from emulator.arch.registers import RFLAGS
-from emulator.elf import EHDR, PHDR
 from guest_kernel.errors import Errno, SyscallError
 from guest_kernel.fs.read_write import kernel_read
 from guest_kernel.kernel import Kernel
@@ -37,6 +37,7 @@ from guest_kernel.mm.mmap import (
     vm_brk_flags,
 )
 from guest_kernel.mm.uaccess import clear_user, copy_to_user
+from guest_kernel.process.elf_structs import record
 
 EM_X86_64: Final = 62
 ET_EXEC: Final = 2
@@ -80,15 +81,14 @@ HWCAP: Final = 0x178BFBFF  # CPUID.1:EDX of the CPU model
 
 
 class ElfSegment(NamedTuple):
-    """A program header, in the file's order."""
+    """A program header."""
 
     type: int
-    flags: int
     offset: int
     vaddr: int
-    paddr: int
     filesz: int
     memsz: int
+    flags: int
     align: int
 
 
@@ -127,20 +127,24 @@ def parse(f: file, head: bytes) -> ElfHeader:
     Raises:
         SyscallError: ENOEXEC, it is no x86-64 ELF program.
     """
-    if len(head) < EHDR.size or head[:4] != b"\x7fELF":
+    ehdr, phdr = record("Elf_Ehdr"), record("Elf_Phdr")
+    if len(head) < ehdr.size or head[:4] != b"\x7fELF":
         raise _noexec()
-    # Linux looks at nothing of e_ident but the magic.
-    (_, e_type, e_machine, _, e_entry, e_phoff, _, _, _, e_phentsize, e_phnum, _, _, _,
-     ) = EHDR.unpack_from(head)
-    if e_type not in (ET_EXEC, ET_DYN) or e_machine != EM_X86_64:
+    header = ehdr.read(head)  # Linux looks at nothing of e_ident but the magic
+    if header["e_type"] not in (ET_EXEC, ET_DYN) or header["e_machine"] != EM_X86_64:
         raise _noexec()
-    size = e_phnum * PHDR.size
-    if e_phentsize != PHDR.size or not 0 < size <= ELF_MAX_PHDRS_SIZE:
+    size = header["e_phnum"] * phdr.size
+    if header["e_phentsize"] != phdr.size or not 0 < size <= ELF_MAX_PHDRS_SIZE:
         raise _noexec()
-    if e_phoff + size > f.f_inode.i_size:
+    if header["e_phoff"] + size > f.f_inode.i_size:
         raise _noexec()
-    phdrs = [ElfSegment(*fields) for fields in PHDR.iter_unpack(kernel_read(f, size, e_phoff))]
-    return ElfHeader(e_type, e_entry, phdrs, e_phoff)
+    table = kernel_read(f, size, header["e_phoff"])
+    phdrs = []
+    for place in range(0, size, phdr.size):
+        p = phdr.read(table, place)
+        phdrs.append(ElfSegment(p["p_type"], p["p_offset"], p["p_vaddr"], p["p_filesz"],
+                                p["p_memsz"], p["p_flags"], p["p_align"]))
+    return ElfHeader(header["e_type"], header["e_entry"], phdrs, header["e_phoff"])
 
 
 def interpreter(f: file, header: ElfHeader) -> bytes | None:
@@ -286,7 +290,7 @@ def create_elf_tables(task: task_struct, mm: mm_struct, strings: Strings, header
     copy_to_user(k, random, k.get_random_bytes(16))
     auxv = [
         AT_HWCAP, HWCAP, AT_PAGESZ, PAGE_SIZE, AT_CLKTCK, CLOCKS_PER_SEC, AT_PHDR, program.phdr,
-        AT_PHENT, PHDR.size, AT_PHNUM, len(header.phdrs), AT_BASE, interp_base, AT_FLAGS, 0,
+        AT_PHENT, record("Elf_Phdr").size, AT_PHNUM, len(header.phdrs), AT_BASE, interp_base, AT_FLAGS, 0,
         AT_ENTRY, program.entry, AT_UID, task.uid, AT_EUID, task.euid, AT_GID, task.gid,
         AT_EGID, task.egid, AT_SECURE, 0, AT_RANDOM, random, AT_HWCAP2, 0,
         AT_EXECFN, strings.execfn, AT_PLATFORM, platform, AT_MINSIGSTKSZ, MINSIGSTKSZ, AT_NULL, 0,
