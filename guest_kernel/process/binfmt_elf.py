@@ -290,9 +290,9 @@ def create_elf_tables(task: task_struct, mm: mm_struct, strings: Strings, header
     copy_to_user(k, random, k.get_random_bytes(16))
     auxv = [
         AT_HWCAP, HWCAP, AT_PAGESZ, PAGE_SIZE, AT_CLKTCK, CLOCKS_PER_SEC, AT_PHDR, program.phdr,
-        AT_PHENT, record("Elf_Phdr").size, AT_PHNUM, len(header.phdrs), AT_BASE, interp_base, AT_FLAGS, 0,
-        AT_ENTRY, program.entry, AT_UID, task.uid, AT_EUID, task.euid, AT_GID, task.gid,
-        AT_EGID, task.egid, AT_SECURE, 0, AT_RANDOM, random, AT_HWCAP2, 0,
+        AT_PHENT, record("Elf_Phdr").size, AT_PHNUM, len(header.phdrs), AT_BASE, interp_base,
+        AT_FLAGS, 0, AT_ENTRY, program.entry, AT_UID, task.uid, AT_EUID, task.euid,
+        AT_GID, task.gid, AT_EGID, task.egid, AT_SECURE, 0, AT_RANDOM, random, AT_HWCAP2, 0,
         AT_EXECFN, strings.execfn, AT_PLATFORM, platform, AT_MINSIGSTKSZ, MINSIGSTKSZ, AT_NULL, 0,
     ]
     words = [len(strings.argv), *strings.argv, 0, *strings.envp, 0, *auxv]
