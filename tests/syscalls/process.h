@@ -37,20 +37,17 @@ static inline void *share_pages(long nr_pages)
 	return address;
 }
 
-/*
- * Sleep until another process or thread has set a word of shared memory: in
- * short steps, and for ten seconds at most.
- */
+/* Sleep until another process or thread has set a word of shared memory. */
 static inline void wait_for(volatile int *word, int value)
 {
 	for (int i = 0; *word != value; i++) {
-		struct timespec step = { 0, i < 50 ? 100000 : 2000000 };
+		struct timespec moment = { 0, 100000 };
 
-		if (i == 5000) {
+		if (i == 200000) {
 			errno = ETIMEDOUT;
 			die("wait for another process");
 		}
-		nanosleep(&step, NULL);
+		nanosleep(&moment, NULL);
 	}
 }
 
@@ -66,7 +63,7 @@ static inline pid_t spawn(void)
 
 static inline const char *signal_name(int signal)
 {
-	static char name[24];
+	static char name[16];
 	const char *abbreviation = sigabbrev_np(signal);
 
 	if (abbreviation)
