@@ -20,6 +20,8 @@ int main(void)
 	pid_t child;
 
 	work();
+	getrusage(RUSAGE_CHILDREN, &before);
+	CHECK(before.ru_minflt == 0);
 	child = spawn();
 	if (!child) {
 		struct rusage own, children;
@@ -35,8 +37,6 @@ int main(void)
 		CHECK(ticks.tms_cutime == 0 && ticks.tms_cstime == 0);
 		_exit(report_status());
 	}
-	getrusage(RUSAGE_CHILDREN, &before);
-	CHECK(before.ru_minflt == 0);
 	reap("child", child);
 	getrusage(RUSAGE_CHILDREN, &after);
 	CHECK(after.ru_minflt > 0);

@@ -63,7 +63,7 @@ static inline pid_t spawn(void)
 
 static inline const char *signal_name(int signal)
 {
-	static char name[16];
+	static char name[24];
 	const char *abbreviation = sigabbrev_np(signal);
 
 	if (abbreviation)
