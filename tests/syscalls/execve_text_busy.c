@@ -1,7 +1,16 @@
 /* May a file be executed that is open for writing, and be written while it is executed? */
 #include "process.h"
 
-static char *const arguments[] = { "again", NULL };
+static pid_t execute(char *const *argv)
+{
+	pid_t child = spawn();
+
+	if (!child) {
+		show("execve", execve("copy", argv, NULL));
+		_exit(127);
+	}
+	return child;
+}
 
 static void copy_program(const char *name)
 {
@@ -24,21 +33,17 @@ int main(int argc, char **argv)
 	pid_t child;
 	int fd;
 
-	(void)argc;
 	if (strcmp(argv[0], "again") == 0) {
-		raise(SIGSTOP);
+		if (argc > 1)
+			raise(SIGSTOP);
 		return 5;
 	}
 	enter_scratch("execve_text_busy");
 	copy_program("copy");
 	fd = open("copy", O_WRONLY);
-	CALL(execve, "copy", arguments, NULL);
+	reap("open for writing", execute((char *[]){ "again", NULL }));
 	close(fd);
-	child = spawn();
-	if (!child) {
-		CALL(execve, "copy", arguments, NULL);
-		_exit(127);
-	}
+	child = execute((char *[]){ "again", "stop", NULL });
 	await(child, WSTOPPED);
 	CALL(open, "copy", O_WRONLY);
 	CALL(open, "copy", O_RDWR);

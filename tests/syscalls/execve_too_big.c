@@ -57,10 +57,12 @@ int main(int argc, char **argv)
 	execute("16 of 16", many, NULL, 8 << 20);
 	many[1] = string_of(120000);
 	many[2] = NULL;
-	execute("least", many, NULL, 65536);
+	execute("least", many, NULL, 256 << 10);
 	many[2] = longest;
 	many[3] = NULL;
-	execute("more than the least", many, NULL, 65536);
+	execute("more than the least", many, NULL, 256 << 10);
+	many[2] = NULL;
+	execute("more than the stack", many, NULL, 64 << 10);
 	for (int i = 1; i < 48; i++)
 		many[i] = longest;
 	execute("47 of 48", many, NULL, 40 << 20);
