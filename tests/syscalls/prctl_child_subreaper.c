@@ -3,35 +3,40 @@
 
 static volatile int *step;
 
-/* Make a child that makes a child, and so on; the last tells who its parent is at last. */
-static void descend(int depth, int reapers)
+/* The last tells who its parent is, when that it had has ended. */
+static void last(void)
 {
-	pid_t child;
+	pid_t parent = getppid();
 
+	step[0] = 1;
+	while (getppid() == parent)
+		pause_ms(1);
+	step[5] = getppid();
+	step[0] = 2;
+	_exit(44);
+}
+
+/* Four processes, each the child of the one before; the third ends first. */
+static void make_line(int reapers)
+{
+	int depth = 1;
+
+	while (depth < 4) {
+		step[depth] = getpid();
+		if (reapers & 1 << depth)
+			prctl(PR_SET_CHILD_SUBREAPER, 1L);
+		if (spawn())
+			break;
+		depth++;
+	}
 	step[depth] = getpid();
-	if (reapers & 1 << depth)
-		prctl(PR_SET_CHILD_SUBREAPER, 1L);
 	if (depth == 4) {
-		pid_t parent = getppid();
-
-		step[0] = 1;
-		while (getppid() == parent)
-			pause_ms(1);
-		step[5] = getppid();
-		step[0] = 2;
-		_exit(44);
+		if (reapers & 1 << depth)
+			prctl(PR_SET_CHILD_SUBREAPER, 1L);
+		last();
 	}
-	child = spawn();
-	if (!child && depth < 4)
-		descend(depth + 1, reapers);
-	if (depth == 3) {
-		/* The parent of the last ends when that is ready. */
-		wait_for(step, 1);
-		_exit(43);
-	}
-	/* All above live until the last has been seen. */
-	wait_for(step, 2);
-	while (waitpid(-1, NULL, 0) > 0)
+	wait_for(step, depth == 3 ? 1 : 2);
+	while (depth < 3 && waitpid(-1, NULL, 0) > 0)
 		;
 	_exit(40 + depth);
 }
@@ -43,7 +48,7 @@ static void show_reaper(const char *what, int reapers)
 	memset((void *)step, 0, PAGE);
 	child = spawn();
 	if (!child)
-		descend(1, reapers);
+		make_line(reapers);
 	reap(what, child);
 	for (int i = 1; i < 5; i++)
 		if (step[5] == step[i])

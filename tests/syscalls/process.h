@@ -37,17 +37,20 @@ static inline void *share_pages(long nr_pages)
 	return address;
 }
 
-/* Sleep until another process or thread has set a word of shared memory. */
+/*
+ * Sleep until another process or thread has set a word of shared memory: in
+ * short steps, and for ten seconds at most.
+ */
 static inline void wait_for(volatile int *word, int value)
 {
 	for (int i = 0; *word != value; i++) {
-		struct timespec moment = { 0, 100000 };
+		struct timespec step = { 0, i < 50 ? 100000 : 2000000 };
 
-		if (i == 200000) {
+		if (i == 5000) {
 			errno = ETIMEDOUT;
 			die("wait for another process");
 		}
-		nanosleep(&moment, NULL);
+		nanosleep(&step, NULL);
 	}
 }
 
