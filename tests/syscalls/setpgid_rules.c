@@ -37,6 +37,7 @@ int main(void)
 	CALL(setpgid, second, second + 100000);
 	CALL(setpgid, second, -1);
 	CALL(setpgid, -1, 0);
+	CALL(setpgid, -1, getpgrp());
 	CALL(setpgid, 0x7fffffff, 0);
 	/* Not its parent, and no stranger. */
 	CALL(setpgid, getppid(), 0);
