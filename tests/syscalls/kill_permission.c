@@ -25,6 +25,13 @@ int main(void)
 	pid_t root, same, other, child;
 
 	step = share_pages(1);
+	child = spawn();
+	if (!child) {
+		CALL(setuid, USER);
+		_exit(getuid() != USER);
+	}
+	if (reap("user", child))
+		return 1;
 	root = idle_child(0);
 	same = idle_child(USER);
 	other = idle_child(OTHER);

@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from tests.guest import assert_same, compile_c
 
-PROGRAMS = sorted(Path(__file__).parent.glob("*.c"))
+PROGRAMS: Final = sorted(Path(__file__).parent.glob("*.c"))
+
+# Programs that ask for what the kernel does not have yet, and what that is.
+AWAITED: Final = {
+    "execve_symlink": "symlink",
+    "execve_text_busy": "ETXTBSY",
+    "fork_inherits_nice": "getpriority and setpriority",
+    "fork_nproc_limit": "setuid",
+    "getpriority_processes": "getpriority and setpriority",
+    "kill_permission": "setuid",
+    "write_file_size_limit": "SIGXFSZ",
+}
+
+
+def _parameter(source: Path) -> object:
+    missing = AWAITED.get(source.stem)
+    marks = [] if missing is None else [pytest.mark.xfail(reason=f"no {missing}", strict=True)]
+    return pytest.param(source, id=source.stem, marks=marks)
 
 
 @pytest.mark.native
-@pytest.mark.parametrize("source", PROGRAMS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("source", [_parameter(source) for source in PROGRAMS])
 def test_guest_agrees_with_linux(source: Path) -> None:
     """Does the kernel answer this call as Linux does, errors included?"""
     assert_same([str(compile_c(source))])
