@@ -5,6 +5,8 @@ static volatile int *word;
 
 static int child_main(void *status)
 {
+	while (!status)
+		pause_ms(10000);
 	if (*word)
 		return (long)status;
 	return 99;
@@ -25,6 +27,7 @@ static pid_t start_child(int flags, long status)
 int main(void)
 {
 	volatile int own = 4711;
+	pid_t child;
 
 	word = share_pages(1);
 	/* In the memory of a process that ends nobody could see it: it is left alone. */
@@ -37,7 +40,9 @@ int main(void)
 	reap("shared", start_child(CLONE_VM, 3));
 	SHOW(own);
 	/* Killed, it clears the word all the same. */
-	word = share_pages(1);
-	CALL_OK(set_tid_address, NULL);
+	child = start_child(CLONE_VM, 0);
+	kill(child, SIGKILL);
+	reap("killed", child);
+	SHOW(own);
 	return report_status();
 }

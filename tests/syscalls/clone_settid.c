@@ -1,4 +1,4 @@
-/* Where do CLONE_PARENT_SETTID and CLONE_CHILD_SETTID store the child's number, and in whose memory? */
+/* In whose memory do CLONE_PARENT_SETTID and CLONE_CHILD_SETTID store the child's number? */
 #include "process.h"
 
 static pid_t parent_word = -1, child_word = -1;

@@ -1,4 +1,4 @@
-/* Does a child stand still between SIGSTOP and SIGCONT, and can it neither block nor ignore them? */
+/* Does a child that blocks all signals stand still between SIGSTOP and SIGCONT? */
 #include "process.h"
 
 int main(void)
