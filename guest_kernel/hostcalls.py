@@ -11,6 +11,7 @@ from typing import Final
 from emulator.arch.exceptions import FIRST_EXTERNAL_VECTOR, Vector
 from emulator.machine import Machine
 from guest_kernel.errors import Errno, KernelPanic, Sleep, SyscallError
+from guest_kernel.fs.file import put_restart_file
 from guest_kernel.init import start_kernel
 from guest_kernel.kernel import Kernel
 from guest_kernel.layout.declare import PHYSICAL_MASK
@@ -263,6 +264,7 @@ class HostCalls:
             k.ask(WORK_SCHEDULE)
             return
         except OutOfFrames:
+            finish_wait(current)  # it may be on some of the queues that it wanted to be on
             result = -Errno.ENOMEM
         except IndexError:
             if 0 <= nr < len(self._table) and self._table[nr] is not None:
@@ -274,6 +276,7 @@ class HostCalls:
             current.restart_block.restart = nr + 1
         if slept:
             u64[restart] = 0
+            put_restart_file(current)
         u64[regs + _AX] = result & _M64
         if nr < len(self._table):
             u64[self._counts + nr] += 1

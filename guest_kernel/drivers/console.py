@@ -19,6 +19,7 @@ from emulator.devices import uart
 from guest_kernel.errors import Errno, SyscallError
 from guest_kernel.fs.char_dev import register_chrdev
 from guest_kernel.fs.fcntl import O_NONBLOCK
+from guest_kernel.fs.file import sleep_on_file
 from guest_kernel.fs.operations import FileOperations, poll_table
 from guest_kernel.fs.poll import EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDNORM, EPOLLWRNORM
 from guest_kernel.fs.read_write import stream_open
@@ -27,7 +28,7 @@ from guest_kernel.layout.fs import Ops, file, inode
 from guest_kernel.layout.tty import N_TTY_BUF_SIZE, NCCS, tty_data
 from guest_kernel.mm.iov_iter import iov_iter, kiocb
 from guest_kernel.mm.uaccess import copy_from_user, copy_to_user
-from guest_kernel.sched.wait import init_waitqueue_head, poll_wait, sleep_on, wake_up
+from guest_kernel.sched.wait import init_waitqueue_head, poll_wait, wake_up
 from guest_kernel.traps import IRQ_HANDLERS, SERIAL_IRQ
 
 # 16550 registers and bits.
@@ -122,7 +123,7 @@ class ConsoleFileOperations(FileOperations, ops=Ops.CONSOLE_FOPS):
                 return 0
             if iocb.ki_filp.f_flags & O_NONBLOCK:
                 raise SyscallError(Errno.EAGAIN)
-            sleep_on(k.current(), data.read_wait)
+            sleep_on_file(k.current(), iocb.ki_filp, data.read_wait)
         start = data.read_tail % N_TTY_BUF_SIZE
         count = min(available, to.count, N_TTY_BUF_SIZE - start)
         copied = to.copy_to_iter(bytes(data.read_buf[start : start + count]))

@@ -11,6 +11,7 @@ from guest_kernel.errors import Errno, SyscallError
 from guest_kernel.fs.dcache import d_unlinked, dentry_name
 from guest_kernel.fs.fs_struct import fs_of
 from guest_kernel.fs.namespace import Place, load_path, real_mount
+from guest_kernel.fs.operations import dentry_operations
 from guest_kernel.layout.fs import PATH_MAX
 from guest_kernel.mm.uaccess import copy_to_user
 from guest_kernel.syscalls import SYSCALL_DEFINE, ULong, UserPtr
@@ -39,7 +40,14 @@ def prepend_path(place: Place, root: Place) -> tuple[bytes, bool]:
 
 
 def d_path(place: Place, current: task_struct) -> bytes:
-    """Return a path as /proc shows it to ``current``: " (deleted)" behind a removed name."""
+    """Return a path as /proc shows it to ``current``: " (deleted)" behind a removed name.
+
+    What is in no directory says itself what it is called, as in ``pipe:[7]``.
+    """
+    if place.dentry.d_op:
+        operations = dentry_operations(place.dentry.d_op)
+        if "d_dname" in operations.provides:
+            return operations.d_dname(place.dentry)
     name, _ = prepend_path(place, load_path(fs_of(current).root))
     return name + b" (deleted)" if d_unlinked(place.dentry) else name
 

@@ -34,6 +34,7 @@ from guest_kernel.layout.fs import (
     S_IFLNK,
     S_IFMT,
     S_IFREG,
+    Ops,
     dentry,
     fs_data,
     inode,
@@ -143,6 +144,17 @@ def d_alloc(parent: dentry, name: bytes) -> dentry:
     d.d_name.hash = full_name_hash(parent.pa, name)
     d.d_parent = dget(parent)
     list_add_tail(d.d_child, parent.d_subdirs)
+    return d
+
+
+def d_alloc_pseudo(sb: super_block, dops: Ops) -> dentry:
+    """Make a negative dentry that is in no directory: an anonymous file's.
+
+    Args:
+        dops: its dentry_operations; ``d_dname`` says what it is called.
+    """
+    d = _d_alloc(sb, b"")
+    d.d_op = dops
     return d
 
 

@@ -59,7 +59,13 @@ F_SETFL: Final = 4
 F_DUPFD_QUERY: Final = 1027
 F_CREATED_QUERY: Final = 1028
 F_DUPFD_CLOEXEC: Final = 1030
+F_SETPIPE_SZ: Final = 1031
+F_GETPIPE_SZ: Final = 1032
 FD_CLOEXEC: Final = 1
+
+# ---- close_range()
+CLOSE_RANGE_UNSHARE: Final = 1 << 1
+CLOSE_RANGE_CLOEXEC: Final = 1 << 2
 
 # ---- lseek()
 SEEK_SET: Final = 0

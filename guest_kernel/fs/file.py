@@ -12,18 +12,22 @@ See: Linux fs/file.c, fs/fcntl.c; dup(2), fcntl(2).
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
-from guest_kernel.errors import BUG, Errno, SyscallError
+from guest_kernel.errors import BUG, Errno, Sleep, SyscallError
 from guest_kernel.fs.fcntl import (
+    CLOSE_RANGE_CLOEXEC,
+    CLOSE_RANGE_UNSHARE,
     F_CREATED_QUERY,
     F_DUPFD,
     F_DUPFD_CLOEXEC,
     F_DUPFD_QUERY,
     F_GETFD,
     F_GETFL,
+    F_GETPIPE_SZ,
     F_SETFD,
     F_SETFL,
+    F_SETPIPE_SZ,
     FD_CLOEXEC,
     O_APPEND,
     O_CLOEXEC,
@@ -40,12 +44,20 @@ from guest_kernel.layout.fs import (
     FMODE_PATH,
     NR_OPEN_DEFAULT,
     S_APPEND,
+    S_IFIFO,
+    S_IFMT,
     SYSCTL_NR_OPEN,
     fdtable,
     file,
     files_struct,
 )
-from guest_kernel.layout.sched import RLIMIT_NOFILE, rlimit, signal_struct, task_struct
+from guest_kernel.layout.sched import (
+    RLIMIT_NOFILE,
+    rlimit,
+    signal_struct,
+    task_struct,
+    wait_queue_head,
+)
 from guest_kernel.lib.bitmap import (
     clear_bit,
     find_first_bit,
@@ -56,6 +68,7 @@ from guest_kernel.lib.bitmap import (
 )
 from guest_kernel.mm.filemap import fput, get_file
 from guest_kernel.mm.slab import KMALLOC_MAX_SIZE, kfree, kfree_pa, kmalloc, kzalloc
+from guest_kernel.sched.wait import sleep_on
 from guest_kernel.syscalls import SYSCALL_DEFINE, Int, UInt, ULong
 
 if TYPE_CHECKING:
@@ -64,6 +77,7 @@ if TYPE_CHECKING:
 _FILES: Final = task_struct.offsetof("files")
 _SIGNAL: Final = task_struct.offsetof("signal")
 _RLIM: Final = signal_struct.offsetof("rlim")
+_RESTART_FILP: Final = task_struct.offsetof("restart_block.filp")
 _FDT: Final = files_struct.offsetof("fdt")
 _MAX_FDS: Final = fdtable.offsetof("max_fds")
 _FD: Final = fdtable.offsetof("fd")
@@ -201,6 +215,7 @@ def put_files_struct(files: files_struct) -> None:
 
 def exit_files(task: task_struct) -> None:
     """Take its files from a task that exits."""
+    put_restart_file(task)  # it may have died in its sleep
     files = task.files
     if files is not None:
         task.files = None
@@ -208,7 +223,7 @@ def exit_files(task: task_struct) -> None:
 
 
 def unshare_files(task: task_struct) -> None:
-    """Give a task files of its own, before execve() closes some of them."""
+    """Give a task files of its own, before some of them are closed for it alone."""
     files = files_of(task)
     if files.count > 1:
         task.files = dup_fd(files)
@@ -285,6 +300,43 @@ def fget(current: task_struct, fd: int) -> file:
     if f.k.u32[(f.pa + _F_MODE) >> 2] & FMODE_PATH:
         raise SyscallError(Errno.EBADF)
     return f
+
+
+def fdget(current: task_struct, fd: int) -> file:
+    """Do as ``fget`` for a call that may have slept: then it goes on with the same file.
+
+    Raises:
+        SyscallError: EBADF.
+    """
+    k = current.k
+    filp = k.u64[(current.pa + _RESTART_FILP) >> 3]
+    return file(k, filp & PHYSICAL_MASK) if filp else fget(current, fd)
+
+
+def sleep_on_file(current: task_struct, f: file, queue: wait_queue_head) -> NoReturn:
+    """Sleep in a read or write of ``f`` until ``queue`` is woken, then be called again.
+
+    The file, and so the queue, lives until the call ends, even if another task that shares the
+    descriptors closes this one or uses it for something else.
+
+    Raises:
+        Sleep, SyscallError: as ``sleep_on``.
+    """
+    try:
+        sleep_on(current, queue)
+    except Sleep:
+        block = current.restart_block
+        if not block.filp:
+            block.filp = get_file(f).va
+        raise
+
+
+def put_restart_file(current: task_struct) -> None:
+    """Drop the file of a call that has slept and is over now."""
+    block = current.restart_block
+    filp, block.filp = block.filp, 0
+    if filp:
+        fput(file(current.k, filp & PHYSICAL_MASK))
 
 
 # ---- giving and taking descriptors
@@ -432,7 +484,10 @@ def _setfl(f: file, arg: int, current: task_struct) -> None:
         and not inode_owner_or_capable(node, current)
     ):
         raise SyscallError(Errno.EPERM)
-    if arg & O_DIRECT and not f.f_mode & FMODE_CAN_ODIRECT:
+    # A pipe's O_DIRECT is another thing: packets.
+    if (
+        arg & O_DIRECT and not f.f_mode & FMODE_CAN_ODIRECT and node.i_mode & S_IFMT != S_IFIFO
+    ):
         raise SyscallError(Errno.EINVAL)
     f.f_flags = arg & SETFL_MASK | f.f_flags & ~SETFL_MASK
 
@@ -444,6 +499,24 @@ def _setfl(f: file, arg: int, current: task_struct) -> None:
 def sys_close(current: task_struct, fd: UInt) -> int:
     """Close a descriptor.  See close(2)."""
     close_fd(current, fd)
+    return 0
+
+
+@SYSCALL_DEFINE
+def sys_close_range(current: task_struct, fd: UInt, max_fd: UInt, flags: UInt) -> int:
+    """Close all descriptors from ``fd`` to ``max_fd``, or have exec do so.  See close_range(2)."""
+    if flags & ~(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC) or fd > max_fd:
+        raise SyscallError(Errno.EINVAL)
+    if flags & CLOSE_RANGE_UNSHARE:
+        unshare_files(current)
+    files = files_of(current)
+    for each in _open_descriptors(files.fdt):
+        if not fd <= each <= max_fd:
+            continue
+        if flags & CLOSE_RANGE_CLOEXEC:
+            _set_close_on_exec(files.fdt, each, True)
+        elif (f := _take_descriptor(files, each)) is not None:
+            filp_close(f)
     return 0
 
 
@@ -477,8 +550,8 @@ def sys_dup3(current: task_struct, oldfd: UInt, newfd: UInt, flags: Int) -> int:
 def sys_fcntl(current: task_struct, fd: UInt, cmd: UInt, arg: ULong) -> int:
     """Do this and that with a descriptor.  See fcntl(2).
 
-    Limits: F_DUPFD, F_DUPFD_CLOEXEC, F_DUPFD_QUERY, F_CREATED_QUERY, F_GETFD, F_SETFD, F_GETFL and
-    F_SETFL; all others, record locks among them, are EINVAL.
+    Limits: F_DUPFD, F_DUPFD_CLOEXEC, F_DUPFD_QUERY, F_CREATED_QUERY, F_GETFD, F_SETFD, F_GETFL,
+    F_SETFL, F_GETPIPE_SZ and F_SETPIPE_SZ; all others, record locks among them, are EINVAL.
     """
     f = fget_raw(current, fd)
     if f.f_mode & FMODE_PATH and cmd not in _RAW_COMMANDS:
@@ -499,6 +572,8 @@ def sys_fcntl(current: task_struct, fd: UInt, cmd: UInt, arg: ULong) -> int:
     if cmd == F_SETFL:
         _setfl(f, arg & 0xFFFF_FFFF, current)
         return 0
+    if cmd in (F_GETPIPE_SZ, F_SETPIPE_SZ):
+        return file_operations(f.f_op).pipe_fcntl(f, cmd, arg)
     if cmd == F_DUPFD_QUERY:
         return int(fget_raw(current, arg & 0xFFFF_FFFF) == f)
     if cmd == F_CREATED_QUERY:

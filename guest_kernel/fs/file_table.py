@@ -92,19 +92,40 @@ def vfs_open(place: Place, f: file) -> None:
         path_put(place)
         raise
     # open() may have put other operations there.
-    provides = file_operations(f.f_op).provides
-    mode = f.f_mode | FMODE_OPENED
-    if mode & FMODE_READ and "read_iter" in provides:
-        mode |= FMODE_CAN_READ
-    if mode & FMODE_WRITE and "write_iter" in provides:
-        mode |= FMODE_CAN_WRITE
-    if "llseek" not in provides:
+    mode = f.f_mode | FMODE_OPENED | _can(f.f_mode, f.f_op)
+    if "llseek" not in file_operations(f.f_op).provides:
         mode &= ~FMODE_LSEEK
     f.f_mode = mode
     f.f_flags = flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC)
     if flags & O_DIRECT and not mode & FMODE_CAN_ODIRECT:
         _close(f)
         raise SyscallError(Errno.EINVAL)
+
+
+def file_init_path(f: file, place: Place, fops: Ops) -> None:
+    """Open ``f`` on an anonymous inode, a pipe's for one; takes a reference to ``place``.
+
+    Nothing of it can fail, so whoever makes several files makes them all first.
+    """
+    node = d_backing_inode(place.dentry)
+    path_get(place)
+    store_path(f.f_path, place)
+    f.f_inode = node
+    f.f_mapping = node.i_mapping
+    f.f_op = fops
+    _count_user(f, node)
+    f.f_mode |= FMODE_OPENED | _can(f.f_mode, fops)
+
+
+def _can(mode: int, fops: int) -> int:
+    """Return the FMODE_CAN_* of a file that is open with ``mode``."""
+    provides = file_operations(fops).provides
+    can = 0
+    if mode & FMODE_READ and "read_iter" in provides:
+        can |= FMODE_CAN_READ
+    if mode & FMODE_WRITE and "write_iter" in provides:
+        can |= FMODE_CAN_WRITE
+    return can
 
 
 def _count_user(f: file, node: inode) -> None:

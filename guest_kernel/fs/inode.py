@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from guest_kernel.errors import BUG, Errno, SyscallError
 from guest_kernel.fs.fcntl import O_NOATIME
-from guest_kernel.fs.operations import super_operations
+from guest_kernel.fs.operations import InodeOperations, super_operations
 from guest_kernel.layout.declare import PHYSICAL_MASK
 from guest_kernel.layout.fs import (
     MAY_EXEC,
@@ -95,6 +95,10 @@ def special_file(mode: int) -> bool:
 
 
 # ---- life
+
+
+class EmptyInodeOperations(InodeOperations, ops=Ops.EMPTY_IOPS):
+    """empty_iops: an inode that its file system gives no others, such as a pipe's."""
 
 
 def new_inode(sb: super_block) -> inode:

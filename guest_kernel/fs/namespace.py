@@ -133,6 +133,13 @@ def vfs_kern_mount(k: Kernel, kind: Ops, devname: bytes) -> mount:
     return m
 
 
+def kern_mount(k: Kernel, kind: Ops) -> mount:
+    """Make a file system that only the kernel itself uses: its mount is never in the tree."""
+    m = vfs_kern_mount(k, kind, b"none")
+    m.mnt.mnt_flags = 0
+    return m
+
+
 def do_add_mount(m: mount, place: Place) -> None:
     """Put a fresh mount into the tree, over the directory ``place``.
 

@@ -98,6 +98,10 @@ class FileOperations(Operations):
         """Do what ``cmd`` says; ``arg`` is a number or a user address."""
         raise SyscallError(Errno.ENOTTY)
 
+    def pipe_fcntl(self, f: file, cmd: int, arg: int) -> int:
+        """Do F_GETPIPE_SZ or F_SETPIPE_SZ.  Linux tells a pipe by its f_op: get_pipe_info()."""
+        raise SyscallError(Errno.EBADF)
+
     def poll(self, f: file, pt: poll_table | None) -> int:
         """Return the EPOLL* events that hold now, and put ``pt`` on the queues that tell more."""
         return DEFAULT_POLLMASK
@@ -197,6 +201,10 @@ class DentryOperations(Operations):
     def d_revalidate(self, d: dentry) -> bool:
         """Tell whether a cached dentry still names what it named."""
         return True
+
+    def d_dname(self, d: dentry) -> bytes:
+        """Return what ``d_path`` says for a dentry that is in no directory."""
+        raise NotImplementedError
 
 
 class SuperOperations(Operations):

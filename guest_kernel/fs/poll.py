@@ -44,6 +44,8 @@ _NSEC_PER_MSEC: Final = 1_000_000
 
 def vfs_poll(f: file, pt: poll_table | None) -> int:
     """Return the events that hold for a file now, and put ``pt`` on the queues that tell more."""
+    if pt is not None:
+        pt.filp = f
     return file_operations(f.f_op).poll(f, pt)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from guest_kernel.errors import Errno, SyscallError
 from guest_kernel.fs.fcntl import O_APPEND, SEEK_CUR, SEEK_END, SEEK_HOLE, SEEK_SET
-from guest_kernel.fs.file import fget, task_rlimit
+from guest_kernel.fs.file import fdget, fget, task_rlimit
 from guest_kernel.fs.inode import file_remove_privs, inode_set_mctime_current
 from guest_kernel.fs.operations import file_operations
 from guest_kernel.layout.fs import (
@@ -203,7 +203,7 @@ def stream_open(f: file) -> None:
 @SYSCALL_DEFINE
 def sys_read(current: task_struct, fd: UInt, buf: UserPtr, count: ULong) -> int:
     """Read from a file at its position.  See read(2)."""
-    f = fget(current, fd)
+    f = fdget(current, fd)
     if buf + count > TASK_SIZE_MAX:
         _refuse_buffer(f, FMODE_READ, FMODE_CAN_READ)
     k = current.k
@@ -215,7 +215,7 @@ def sys_read(current: task_struct, fd: UInt, buf: UserPtr, count: ULong) -> int:
 @SYSCALL_DEFINE
 def sys_write(current: task_struct, fd: UInt, buf: UserPtr, count: ULong) -> int:
     """Write to a file at its position.  See write(2)."""
-    f = fget(current, fd)
+    f = fdget(current, fd)
     if buf + count > TASK_SIZE_MAX:
         _refuse_buffer(f, FMODE_WRITE, FMODE_CAN_WRITE)
     k = current.k
@@ -261,7 +261,7 @@ def sys_pwrite64(current: task_struct, fd: UInt, buf: UserPtr, count: ULong, pos
 @SYSCALL_DEFINE
 def sys_readv(current: task_struct, fd: UInt, vec: UserPtr, vlen: UInt) -> int:
     """Read into several buffers.  See readv(2)."""
-    f = fget(current, fd)
+    f = fdget(current, fd)
     k, at = current.k, (f.pa + _F_POS) >> 3
     mode = f.f_mode
     if not mode & FMODE_READ:
@@ -278,7 +278,7 @@ def sys_readv(current: task_struct, fd: UInt, vec: UserPtr, vlen: UInt) -> int:
 @SYSCALL_DEFINE
 def sys_writev(current: task_struct, fd: UInt, vec: UserPtr, vlen: UInt) -> int:
     """Write several buffers.  See writev(2)."""
-    f = fget(current, fd)
+    f = fdget(current, fd)
     k, at = current.k, (f.pa + _F_POS) >> 3
     mode = f.f_mode
     if not mode & FMODE_WRITE:

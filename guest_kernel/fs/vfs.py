@@ -16,6 +16,7 @@ from guest_kernel.fs import (
     ioctl,
     mem,
     open,
+    pipe,
     poll,
     proc,
     ramfs,
@@ -25,19 +26,21 @@ from guest_kernel.fs import (
 from guest_kernel.fs.dcache import d_alloc, d_backing_inode, d_lookup, dcache_init, dput
 from guest_kernel.fs.namespace import Place, do_add_mount, mnt_init, root_place, vfs_kern_mount
 from guest_kernel.fs.operations import inode_operations
+from guest_kernel.fs.pipe import init_pipe_fs
 from guest_kernel.layout.fs import S_IFDIR, Ops, dentry
 
 if TYPE_CHECKING:
     from guest_kernel.kernel import Kernel
 
 # Imported for what they register.
-MODULES = (char_dev, d_path, ioctl, mem, open, poll, proc, ramfs, readdir, stat)
+MODULES = (char_dev, d_path, ioctl, mem, open, pipe, poll, proc, ramfs, readdir, stat)
 
 
 def vfs_caches_init(k: Kernel) -> None:
     """Set up the dentry cache and mount an empty root file system."""
     dcache_init(k)
     mnt_init(k)
+    init_pipe_fs(k)
 
 
 def mount_proc(k: Kernel) -> None:

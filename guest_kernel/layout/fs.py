@@ -169,11 +169,14 @@ class Ops(IntEnum):
     # super_operations and file systems
     RAMFS_SOPS = 96
     PROC_SOPS = 97
+    PIPEFS_SOPS = 98
     ROOTFS_TYPE = 112
     RAMFS_TYPE = 113
     PROC_TYPE = 114
+    PIPEFS_TYPE = 115
     # dentry_operations
     PID_DOPS = 128
+    PIPEFS_DOPS = 129
     # address_space_operations
     RAM_AOPS = 160
 
@@ -278,7 +281,7 @@ class inode(Struct):
     i_fop = U64("number of the file_operations that open() takes")
     i_data = Embed(address_space, "its page cache")
     i_link = VoidPtr("a symbolic link's target, kmalloc'd, NUL-terminated")
-    i_pipe = VoidPtr("a FIFO's pipe_inode_info", overlay="i_link")
+    i_pipe = VoidPtr("a pipe's pipe_inode_info", overlay="i_link")
     i_private = VoidPtr("the file system's: a directory's offset_ctx; a pid")
 
 
@@ -410,6 +413,7 @@ class fs_data(Struct):
     mounts = Embed(list_head, "all mounts, in order of mounting")
     mount_hashtable = Embed(hlist_head, "all mounts that are mounted on another; one chain")
     root_mnt = Ptr(lambda: mount, "the first mount")
+    pipe_mnt = Ptr(lambda: mount, "pipefs, which is not in the tree")
     last_ino = U64("inode number of the last inode of a file system without numbers of its own")
     unnamed_dev = U32("minor number of the last file system without a device")
     nr_files = U32("open files")

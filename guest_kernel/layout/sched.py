@@ -214,6 +214,7 @@ class restart_block(Struct):
     clockid = I32("the clock of the deadline")
     type = U32("TT_* kind of rmtp")
     arg = Array(U64, 4, "anything else that the call needs")
+    filp = VoidPtr("the open file that a sleeping read or write goes on with; referenced")
 
 
 class thread_struct(Struct):
@@ -240,6 +241,7 @@ class wait_queue_entry(Struct):
     private = VoidPtr("the task")
     entry = Embed(list_head, "its place in the queue")
     task_list = Embed(list_head, "its place in task_struct.wait_entries")
+    filp = VoidPtr("poll(): the file whose queue it is, referenced (Linux: poll_table_entry's)")
 
 
 class hrtimer(Struct):

@@ -140,6 +140,15 @@ class iov_iter:
             size -= kept[-1][1]
         self._rest = kept[::-1]
 
+    def iov_iter_advance(self, size: int) -> None:
+        """Skip ``size`` bytes; no more than are left."""
+        self.count -= size
+        while size and self._next_range():
+            step = min(size, self._room)
+            self._base += step
+            self._room -= step
+            size -= step
+
     def _next_range(self) -> bool:
         """Make sure that the range at hand has bytes left; False: there are none."""
         if self._room:
@@ -172,9 +181,12 @@ class kvec_iter(iov_iter):
 
     def copy_from_iter(self, size: int) -> bytes:
         data = bytes(self._data[: min(size, self.count)])
-        del self._data[: len(data)]
-        self.count -= len(data)
+        self.iov_iter_advance(len(data))
         return data
+
+    def iov_iter_advance(self, size: int) -> None:
+        del self._data[:size]
+        self.count -= size
 
     def iov_iter_truncate(self, size: int) -> None:
         self.count = min(size, self.count)

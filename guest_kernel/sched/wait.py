@@ -13,6 +13,8 @@ from __future__ import annotations
 from typing import Final, NoReturn
 
 from guest_kernel.errors import Errno, Sleep, SyscallError
+from guest_kernel.layout.declare import PHYSICAL_MASK
+from guest_kernel.layout.fs import file
 from guest_kernel.layout.sched import (
     TASK_INTERRUPTIBLE,
     TASK_KILLABLE,
@@ -32,6 +34,7 @@ from guest_kernel.lib.list import (
     list_empty,
     list_for_each_entry,
 )
+from guest_kernel.mm.filemap import fput, get_file
 from guest_kernel.mm.slab import kfree, kzalloc
 from guest_kernel.sched.core import set_task_state, try_to_wake_up, wake_up_process
 from guest_kernel.sched.preempt import might_sleep
@@ -56,10 +59,12 @@ def init_waitqueue_head(queue: wait_queue_head) -> None:
     INIT_LIST_HEAD(queue.head)
 
 
-def prepare_to_wait(task: task_struct, queue: wait_queue_head) -> None:
-    """Put ``task`` at the end of ``queue``."""
+def prepare_to_wait(task: task_struct, queue: wait_queue_head, f: file | None = None) -> None:
+    """Put ``task`` at the end of ``queue``, which ``f``, if it is given, must outlive."""
     entry = kzalloc(task.k, wait_queue_entry)
     entry.private = task.va
+    if f is not None:
+        entry.filp = get_file(f).va
     list_add_tail(entry.entry, queue.head)
     list_add_tail(entry.task_list, task.wait_entries)
 
@@ -69,7 +74,10 @@ def finish_wait(task: task_struct) -> None:
     for entry in list_for_each_entry(task.wait_entries, wait_queue_entry, "task_list"):
         list_del(entry.entry)
         list_del(entry.task_list)
+        filp = entry.filp
         kfree(entry)
+        if filp:
+            fput(file(task.k, filp & PHYSICAL_MASK))
     hrtimer_cancel(task.sleep_timer)
 
 
@@ -162,16 +170,22 @@ FUNCTIONS[HrtimerFn.WAKE_TASK] = _wake_task
 
 
 class poll_table:
-    """The queues that a polling task is put on."""
+    """The queues that a polling task is put on.
+
+    Attributes:
+        task: who polls.
+        filp: the file that is being asked.
+    """
 
     def __init__(self, task: task_struct) -> None:
         self.task = task
+        self.filp: file | None = None
 
 
 def poll_wait(queue: wait_queue_head, table: poll_table | None) -> None:
     """Have the polling task woken with ``queue``."""
     if table is not None:
-        prepare_to_wait(table.task, queue)
+        prepare_to_wait(table.task, queue, table.filp)
 
 
 def poll_schedule_timeout(current: task_struct, expires: int) -> NoReturn:
