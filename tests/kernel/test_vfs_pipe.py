@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from vfs_fixture import NUMBERS, USER, USER_END, World
 
 from emulator.arch.paging import PAGE_SIZE
@@ -267,7 +274,7 @@ class PipeMachine(RuleBasedStateMachine):
             self.model.max = slots
 
     @precondition(lambda self: any(self.is_open.values()))
-    @rule(what=st.sampled_from(["read", "write"]), often=st.integers(0, 7))
+    @rule(what=st.sampled_from(["read", "write"]), often=st.integers(0, 3))
     def close_an_end(self, what: str, often: int) -> None:
         """Close an end; one that the other task sleeps in lives on without a descriptor."""
         if often or not self.is_open[what]:
@@ -383,7 +390,15 @@ class PipeMachine(RuleBasedStateMachine):
 
 
 TestPipe = PipeMachine.TestCase
-TestPipe.settings = settings(max_examples=20, stateful_step_count=40, deadline=None)
+TestPipe.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
+
+
+@pytest.mark.campaign
+def test_many_orders_of_calls() -> None:
+    """Does the model hold for long runs, many of them?"""
+    run_state_machine_as_test(
+        PipeMachine, settings=settings(max_examples=1000, stateful_step_count=60, deadline=None)
+    )
 
 
 @pytest.fixture
@@ -398,6 +413,37 @@ def make_pipe(tasks: Tasks, flags: int = 0) -> tuple[int, int]:
     assert tasks.call(tasks.first, "pipe2", out, flags) == 0
     reader, writer = struct.unpack("<2i", tasks.world.read(out, 8))
     return reader, writer
+
+
+@pytest.mark.parametrize("what", ["read", "write"])
+def test_the_last_close_of_the_other_side_wakes(tasks: Tasks, what: str) -> None:
+    """Is a reader woken by the end of the file, a writer by the end of all readers?"""
+    reader, writer = make_pipe(tasks)
+    if what == "write":
+        assert tasks.call(tasks.first, "write", writer, OTHER_BUFFER, 65536) == 65536
+    fd, other = (reader, writer) if what == "read" else (writer, reader)
+    assert tasks.call(tasks.second, what, fd, SLEEPER_BUFFER, 1) is None
+    again = tasks.call(tasks.first, "dup", other)
+    assert again is not None
+    assert tasks.call(tasks.first, "close", other) == 0
+    assert not tasks.woken
+    assert tasks.call(tasks.first, "close", again) == 0
+    assert tasks.woken == {tasks.second}
+    expected = 0 if what == "read" else -Errno.EPIPE
+    assert tasks.call(tasks.second, what, fd, SLEEPER_BUFFER, 1) == expected
+
+
+def test_a_write_that_has_waited_is_not_merged(tasks: Tasks) -> None:
+    """Does it get a slot of its own, though it would fit behind what came meanwhile?"""
+    reader, writer = make_pipe(tasks)
+    assert tasks.call(tasks.first, "fcntl", reader, F_SETPIPE_SZ, 2 * PAGE_SIZE) == 2 * PAGE_SIZE
+    assert tasks.call(tasks.first, "write", writer, OTHER_BUFFER, 2 * PAGE_SIZE) == 2 * PAGE_SIZE
+    assert tasks.call(tasks.second, "write", writer, SLEEPER_BUFFER, 10) is None
+    assert tasks.call(tasks.first, "read", reader, OTHER_BUFFER, PAGE_SIZE) == PAGE_SIZE
+    assert tasks.call(tasks.first, "write", writer, OTHER_BUFFER, 10) == 10
+    assert tasks.call(tasks.second, "write", writer, SLEEPER_BUFFER, 10) is None
+    assert tasks.call(tasks.first, "read", reader, OTHER_BUFFER, PAGE_SIZE) == PAGE_SIZE
+    assert tasks.call(tasks.second, "write", writer, SLEEPER_BUFFER, 10) == 10
 
 
 def test_a_pipe_has_a_name_of_its_own(tasks: Tasks) -> None:
