@@ -9,7 +9,7 @@ from ringlet.strace.call import Call, Choice, Format, Out, Signature
 from ringlet.strace.files import ACCESS_MODES, OPEN_FLAGS, open_flags
 from ringlet.strace.names import Flags, Names, joined
 from ringlet.strace.signals import signal_result
-from ringlet.strace.text import hexadecimal, int_, long_, signal
+from ringlet.strace.text import hexadecimal, int_, long_, signal, ulong
 
 _COMMANDS: Final = Names("F_???", """
     F_DUPFD=0 F_GETFD=1 F_SETFD=2 F_GETFL=3 F_SETFL=4 F_GETLK=5 F_SETLK=6 F_SETLKW=7 F_SETOWN=8
@@ -94,7 +94,7 @@ _BY_COMMAND: Final = {
     1025: _command(result=_lease_result),
     1026: _command(_NOTIFY),
     1030: _LONG,
-    1031: _INT,
+    1031: _command(ulong),
     1032: _NONE,
     1033: _command(_SEALS),
     1034: _command(result=_flags_result("seals", _seal_flags)),
