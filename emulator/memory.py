@@ -17,12 +17,12 @@ class Ram:
     """``size`` bytes of physical memory from address 0.
 
     Attributes:
-        u8, u16, u32, u64, i32, i64: the same bytes as arrays of that type; an index is the physical
-            address divided by the item's size.
+        u8, u16, u32, u64, i16, i32, i64: the same bytes as arrays of that type; an index is the
+            physical address divided by the item's size.
         address: where the mapping lies in this process.
     """
 
-    __slots__ = ("_mmap", "address", "i32", "i64", "size", "u8", "u16", "u32", "u64")
+    __slots__ = ("_mmap", "address", "i16", "i32", "i64", "size", "u8", "u16", "u32", "u64")
 
     def __init__(self, size: int) -> None:
         """
@@ -44,6 +44,7 @@ class Ram:
         self.u16 = self.u8.cast("H")
         self.u32 = self.u8.cast("I")
         self.u64 = self.u8.cast("Q")
+        self.i16 = self.u8.cast("h")
         self.i32 = self.u8.cast("i")
         self.i64 = self.u8.cast("q")
         self.address = _address_of(self._mmap)

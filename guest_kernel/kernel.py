@@ -43,7 +43,7 @@ class Kernel:
         machine: for devices and the clock; without one, only what works on RAM can be used.
 
     Attributes:
-        u8, u16, u32, u64, i32, i64: views of RAM, see :class:`emulator.memory.Ram`.
+        u8, u16, u32, u64, i16, i32, i64: views of RAM, see :class:`emulator.memory.Ram`.
         mm_word, vm_word, rq_word: where ``mm_data``, ``vm_data`` and the run queue lie, as indices
             of ``u64``.
         pcpu: physical address of ``pcpu_hot``.
@@ -54,7 +54,7 @@ class Kernel:
                  machine: Machine | None = None) -> None:
         self.ram = ram
         self.u8, self.u16, self.u32, self.u64 = ram.u8, ram.u16, ram.u32, ram.u64
-        self.i32, self.i64 = ram.i32, ram.i64
+        self.i16, self.i32, self.i64 = ram.i16, ram.i32, ram.i64
         self.symbols = symbols
         self.image_end = image_end
         self._machine = machine

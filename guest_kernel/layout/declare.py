@@ -38,6 +38,7 @@ class Memory(Protocol):
     u16: memoryview
     u32: memoryview
     u64: memoryview
+    i16: memoryview
     i32: memoryview
     i64: memoryview
     image_end: int  # physical; the image is [KERNEL_LOAD, image_end)
@@ -135,6 +136,16 @@ def _accessor_u16(off: int, doc: str) -> property:
     return property(fget, fset, doc=doc)
 
 
+def _accessor_i16(off: int, doc: str) -> property:
+    def fget(s: Struct) -> int:
+        return s.k.i16[(s.pa + off) >> 1]
+
+    def fset(s: Struct, value: int) -> None:
+        s.k.i16[(s.pa + off) >> 1] = value
+
+    return property(fget, fset, doc=doc)
+
+
 def _accessor_u8(off: int, doc: str) -> property:
     def fget(s: Struct) -> int:
         return s.k.u8[s.pa + off]
@@ -151,6 +162,7 @@ _ACCESSORS: Final = {
     "u32": _accessor_u32,
     "i32": _accessor_i32,
     "u16": _accessor_u16,
+    "i16": _accessor_i16,
     "u8": _accessor_u8,
 }
 
@@ -178,6 +190,11 @@ class I32(_Integer):
 class U16(_Integer):
     size = align = 2
     view, ctype = "u16", "unsigned short"
+
+
+class I16(_Integer):
+    size = align = 2
+    view, ctype = "i16", "short"
 
 
 class U8(_Integer):

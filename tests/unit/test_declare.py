@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from emulator.memory import Ram
 from guest_kernel.kernel import Kernel
 from guest_kernel.layout.declare import (
+    I16,
     I32,
     I64,
     KERNEL_LOAD,
@@ -40,7 +41,7 @@ from ringlet.layout import structures
 IMAGE_END: Final = KERNEL_LOAD + 0x1000
 RAM_SIZE: Final = 2 << 20
 INTEGERS: Final = {"u64": (8, False), "i64": (8, True), "u32": (4, False), "i32": (4, True),
-                   "u16": (2, False), "u8": (1, False)}
+                   "u16": (2, False), "i16": (2, True), "u8": (1, False)}
 
 
 class node(Struct):
@@ -64,6 +65,7 @@ class everything(Struct):
     u64 = U64("", writer="both")
     i32 = I32("")
     u16 = U16("")
+    i16 = I16("")
     i64 = I64("")
     u32 = U32("")
     name = Chars(7, "")
@@ -79,9 +81,9 @@ class everything(Struct):
 
 
 OFFSETS: Final = {
-    "u8": 0, "u64": 8, "i32": 16, "u16": 20, "i64": 24, "u32": 32, "name": 36, "pointer": 48,
-    "first": 56, "link": 64, "points": 72, "words": 96, "sums": 112, "__state": 128, "node": 136,
-    "last": 152,
+    "u8": 0, "u64": 8, "i32": 16, "u16": 20, "i16": 22, "i64": 24, "u32": 32, "name": 36,
+    "pointer": 48, "first": 56, "link": 64, "points": 72, "words": 96, "sums": 112, "__state": 128,
+    "node": 136, "last": 152,
 }
 
 
@@ -353,7 +355,7 @@ def test_clear_and_items(k: Kernel) -> None:
 # ---- Against C
 
 C_TYPES: Final[dict[type[Field], str]] = {
-    U8: "unsigned char", U16: "unsigned short", U32: "unsigned int", I32: "int",
+    U8: "unsigned char", U16: "unsigned short", I16: "short", U32: "unsigned int", I32: "int",
     U64: "unsigned long", I64: "long", VoidPtr: "void *"}
 
 
