@@ -13,6 +13,7 @@ from emulator.machine import Machine
 from guest_kernel.errors import Errno, KernelPanic, Sleep, SyscallError
 from guest_kernel.fs.file import put_restart_file
 from guest_kernel.init import start_kernel
+from guest_kernel.ipc import sem
 from guest_kernel.kernel import Kernel
 from guest_kernel.layout.declare import PHYSICAL_MASK
 from guest_kernel.layout.hostcall import HostCall
@@ -73,8 +74,8 @@ from guest_kernel.traps import (
 
 # Imported for the handlers that they define.
 HANDLERS: Final = (arch_prctl, clocks, ids, madvise, membarrier, mincore, mprotect, mremap, msync,
-                   nanosleep, pid_info, prctl, random, resource, rseq, sched_syscalls, sigaction,
-                   sys)
+                   nanosleep, pid_info, prctl, random, resource, rseq, sched_syscalls, sem,
+                   sigaction, sys)
 
 _M64: Final = (1 << 64) - 1
 _RESTART_SYSCALL: Final = number("restart_syscall")

@@ -30,6 +30,7 @@ from guest_kernel.layout.declare import KERNEL_LOAD, PAGE_OFFSET, START_KERNEL_M
 from guest_kernel.layout.fs import fs_data
 from guest_kernel.layout.hostcall import HostCall
 from guest_kernel.layout.init import init_data
+from guest_kernel.layout.ipc import ipc_data
 from guest_kernel.layout.mm_types import (
     MM_ANONPAGES,
     MM_FILEPAGES,
@@ -57,7 +58,7 @@ ENDS: Final = {".text": "_etext", ".rodata": "__end_rodata", ".data": "_edata", 
 
 # Everything that Linux would have as global variables.
 GLOBALS: Final[tuple[type[Struct], ...]] = (pcpu_hot, sched_data, mm_data, vm_data, fs_data,
-                                            printk_data, init_data, tty_data, stats_data)
+                                            printk_data, init_data, tty_data, ipc_data, stats_data)
 
 # Calls that entry.asm answers itself; each has a hosted twin for reference.
 NATIVE: Final = frozenset({"sys_getpid", "sys_gettid", "sys_getuid", "sys_geteuid", "sys_getgid",

@@ -26,6 +26,7 @@ from guest_kernel.fs.namei import kern_path
 from guest_kernel.fs.namespace import path_put, root_place
 from guest_kernel.fs.open import filp_open
 from guest_kernel.fs.vfs import mount_proc, vfs_caches_init
+from guest_kernel.ipc.sem import sem_init
 from guest_kernel.kernel import Kernel
 from guest_kernel.layout.declare import KERNEL_LOAD, PHYSICAL_MASK, START_KERNEL_MAP
 from guest_kernel.layout.init import RUN_DONE, RUN_IDLE, RUN_REQUESTED, RUN_RUNNING, init_data
@@ -83,6 +84,7 @@ def start_kernel(k: Kernel) -> None:
     hrtimers_init(k)
     k.data(sched_data).boot_seed = int(options.get("seed", "0"), 0)
     vfs_caches_init(k)
+    sem_init(k)
     idle.fs = alloc_fs_struct(k, root_place(k))
     idle.files = alloc_files_struct(k)
     console_init(k, is_tty=options.get("console", "pipe") == "tty",

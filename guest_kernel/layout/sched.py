@@ -23,6 +23,7 @@ from guest_kernel.layout.fs import files_struct, fs_struct
 from guest_kernel.layout.list import hlist_node, list_head
 from guest_kernel.layout.mm_types import mm_struct
 from guest_kernel.layout.rbtree import rb_node, rb_root_cached
+from guest_kernel.layout.sem_types import sysv_sem
 from guest_kernel.layout.signal import user_struct
 
 THREAD_SIZE: Final = 16384  # a kernel stack
@@ -426,6 +427,7 @@ class task_struct(Struct):
     fsgid = U32("group ID for file access")
     user = Ptr(lambda: user_struct, "what its real user ID is counted under")
     comm = Chars(TASK_COMM_LEN, "name of the executable, or as set by prctl(2)")
+    sysvsem = Embed(sysv_sem, "System V semaphores that it has to undo, or sleeps on")
     fs = Ptr(lambda: fs_struct, "root, working directory, umask")
     files = Ptr(lambda: files_struct, "open files")
     signal = Ptr(lambda: signal_struct, "shared by the thread group")

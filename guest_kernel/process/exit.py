@@ -17,6 +17,7 @@ from typing import Final, NamedTuple, NoReturn
 from guest_kernel.errors import BUG, Errno, KernelPanic, Sleep, SyscallError
 from guest_kernel.fs.file import exit_files
 from guest_kernel.fs.fs_struct import exit_fs
+from guest_kernel.ipc.sem import exit_sem
 from guest_kernel.kernel import Kernel
 from guest_kernel.layout.mm_types import vm_data
 from guest_kernel.layout.sched import (
@@ -147,6 +148,7 @@ def do_exit(task: task_struct, code: int) -> NoReturn:
         raise KernelPanic(f"Attempted to kill init! exitcode={code:#010x}")
     task.exit_code = code
     exit_mm(task)
+    exit_sem(task)
     exit_files(task)
     exit_fs(task)
     exit_notify(task, group_dead)

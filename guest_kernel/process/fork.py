@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 from guest_kernel.errors import BUG_ON, Errno, SyscallError
 from guest_kernel.fs.file import dup_fd, files_of, get_files_struct, put_files_struct
 from guest_kernel.fs.fs_struct import copy_fs_struct, get_fs_struct, put_fs_struct
+from guest_kernel.ipc.sem import copy_semundo, exit_sem
 from guest_kernel.kernel import Kernel
 from guest_kernel.layout.declare import PAGE_OFFSET, PHYSICAL_MASK
 from guest_kernel.layout.mm_types import TASK_SIZE_MAX, vm_data
@@ -97,7 +98,6 @@ CLONE_VFORK: Final = 0x0000_4000
 CLONE_PARENT: Final = 0x0000_8000
 CLONE_THREAD: Final = 0x0001_0000
 CLONE_NEWNS: Final = 0x0002_0000
-CLONE_SYSVSEM: Final = 0x0004_0000
 CLONE_SETTLS: Final = 0x0008_0000
 CLONE_PARENT_SETTID: Final = 0x0010_0000
 CLONE_CHILD_CLEARTID: Final = 0x0020_0000
@@ -294,6 +294,8 @@ def copy_process(current: task_struct, args: kernel_clone_args) -> task_struct:
                 raise SyscallError(Errno.EAGAIN)
             _clear_inherited(task, current)
             sched_fork(task)
+            copy_semundo(flags, task, current)
+            undo.callback(exit_sem, task)
             copy_files(task, current, flags, undo)
             copy_fs(task, current, flags, undo)
             copy_sighand(task, current, flags, undo)

@@ -53,6 +53,15 @@ def test_rebuilding_the_kernel_at_random_traps_changes_nothing(seed: int) -> Non
     assert forgotten == _run(argv, stdin, lambda: False)
 
 
+@pytest.mark.parametrize("name", ["sem_sleep", "sem_undo"])
+def test_rebuilding_the_kernel_while_tasks_sleep_changes_nothing(name: str) -> None:
+    """Does what a sleeper waits for, and has to undo, survive?"""
+    argv = [str(compile_c(ROOT / "tests" / "syscalls" / f"{name}.c"))]
+    chance = random.Random(name)
+    forgotten = _run(argv, b"", lambda: chance.random() < 0.05)
+    assert forgotten == _run(argv, b"", lambda: False)
+
+
 def test_booting_twice_gives_the_same_machine() -> None:
     """Same image, same options: same clock, same RAM?"""
     prints = set()

@@ -33,8 +33,8 @@ int main(void)
 	return 0;
 }
 """
-STEPS: Final = ("dup_task_struct", "copy_creds", "sched_fork", "copy_files", "copy_fs",
-                "copy_sighand", "copy_signal", "copy_mm", "copy_thread", "alloc_pid")
+STEPS: Final = ("dup_task_struct", "copy_creds", "sched_fork", "copy_semundo", "copy_files",
+                "copy_fs", "copy_sighand", "copy_signal", "copy_mm", "copy_thread", "alloc_pid")
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/sem.h>
 #include <sys/uio.h>
 
 /* Bytes of a straddling object that are there. */
@@ -180,6 +181,30 @@ static void try_processes(void)
 		try_all_addresses(&rows[i]);
 }
 
+static void try_semaphores(void)
+{
+	struct sembuf zero = { 0, 0, IPC_NOWAIT };
+	long set = semget(IPC_PRIVATE, 3, IPC_CREAT | 0600);
+	const struct row rows[] = {
+		ROW(semop, sops, 1, IN, set, 0, 1),
+		ROW(semctl, IPC_SET, 3, IN, set, 0, IPC_SET, 0),
+		ROW(semctl, IPC_STAT, 3, OUT, set, 0, IPC_STAT, 0),
+		ROW(semctl, IPC_INFO, 3, OUT, 0, 0, IPC_INFO, 0),
+		ROW(semctl, GETALL, 3, OUT, set, 0, GETALL, 0),
+		ROW(semctl, SETALL, 3, IN, set, 0, SETALL, 0),
+		ROW(semctl, SEM_STAT, 3, OUT, set & 0x7fff, 0, SEM_STAT, 0),
+		ROW(semctl, SEM_INFO, 3, OUT, 0, 0, SEM_INFO, 0),
+		ROW(semtimedop, sops, 1, IN, set, 0, 1, P(&instant)),
+		ROW(semtimedop, timeout, 3, IN, set, P(&zero), 1, 0),
+	};
+
+	if (set < 0)
+		die("make a set of semaphores");
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		try_all_addresses(&rows[i]);
+	semctl(set, 0, IPC_RMID);
+}
+
 /* Devices do not look at what they throw away. */
 static void try_devices(void)
 {
@@ -243,6 +268,7 @@ int main(void)
 	place(open("/dev/zero", O_RDWR), ZERO_FD);
 	try_files();
 	try_processes();
+	try_semaphores();
 	try_devices();
 	try_vectors();
 	unlink(NAME);

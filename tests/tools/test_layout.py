@@ -247,6 +247,8 @@ def test_pt_regs_has_linuxs_order(header: str, theirs: str) -> None:
     # The library has another struct sigaction; this is the kernel's.
     ("asm/signal.h", "struct sigaction", "k_sigaction",
      {"flags": "sa_flags", "restorer": "sa_restorer", "mask": "sa_mask"}),
+    ("sys/sem.h", "struct sembuf", "sembuf",
+     {"sem_num": "sem_num", "sem_op": "sem_op", "sem_flg": "sem_flg"}),
 ])
 def test_structures_that_programs_pass_are_linuxs(header: str, theirs: str, name: str,
                                                   names: dict[str, str]) -> None:

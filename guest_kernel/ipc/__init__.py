@@ -1,0 +1,1 @@
+"""System V inter-process communication: semaphores."""
