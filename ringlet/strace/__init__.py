@@ -11,9 +11,9 @@ the two.  They differ where that is said:
 - Dates are UTC.  strace writes local time, and a trace would depend on where it is made.
 - The first line, execve, has the address of the new program's environment; strace has that of the
   process which called.
-- Calls in ``table._ARGUMENTS`` (sockets, System V IPC, modules, keys, ...), the options of prctl
-  that other architectures have, and ioctl requests for anything but terminals and files in general
-  are written as ``strace -e raw`` does.
+- Calls in ``table._ARGUMENTS`` (sockets, message queues, shared memory, modules, keys, ...), the
+  options of prctl that other architectures have, and ioctl requests for anything but terminals and
+  files in general are written as ``strace -e raw`` does.
 - Memory of a page that the program has not touched yet is read from where it will come from, as
   strace can; see ``memory``.
 

@@ -16,6 +16,7 @@ from ringlet.strace import (
     fcntl,
     files,
     ioctl,
+    ipc,
     mm,
     prctl,
     process,
@@ -25,7 +26,8 @@ from ringlet.strace import (
 from ringlet.strace.call import Choice, Signature
 from ringlet.strace.text import hexadecimal
 
-_MODULES: Final = (files, fcntl, ioctl, mm, process, clone, prctl, sched, signals, clocks, events)
+_MODULES: Final = (files, fcntl, ioctl, mm, process, clone, prctl, sched, signals, clocks, events,
+                   ipc)
 _REGISTERS: Final = 6
 
 # How many arguments the calls have that are not decoded.
@@ -38,13 +40,13 @@ _ARGUMENTS: Final = {
        "fanotify_init clock_adjtime io_uring_setup fsopen landlock_restrict_self "
        "process_mrelease",
     3: "shmget shmat shmctl socket connect accept sendmsg recvmsg bind getsockname getpeername "
-       "semget semop msgctl syslog sysfs modify_ldt ioperm init_module nfsservctl tuxcall "
+       "msgctl syslog sysfs modify_ldt ioperm init_module nfsservctl tuxcall "
        "security listxattr llistxattr flistxattr io_submit io_cancel lookup_dcookie "
        "set_mempolicy mq_getsetattr ioprio_set open_by_handle_at finit_module sched_setattr "
        "seccomp bpf open_tree fsmount fspick landlock_create_ruleset map_shadow_stack mseal "
        "lsm_list_modules",
-    4: "socketpair semctl msgsnd ptrace quotactl getxattr lgetxattr fgetxattr epoll_ctl_old "
-       "epoll_wait_old semtimedop mq_open kexec_load request_key migrate_pages vmsplice accept4 "
+    4: "socketpair msgsnd ptrace quotactl getxattr lgetxattr fgetxattr epoll_ctl_old "
+       "epoll_wait_old mq_open kexec_load request_key migrate_pages vmsplice accept4 "
        "sendmmsg sched_getattr io_uring_register quotactl_fd landlock_add_rule reboot cachestat "
        "fchmodat2 futex_wake futex_requeue statmount listmount lsm_get_self_attr "
        "lsm_set_self_attr",

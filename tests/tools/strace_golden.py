@@ -399,6 +399,46 @@ GOLDEN = [
             "ioctl(3, _IOC(_IOC_READ|_IOC_WRITE, 0xbe, 0xef, 0x1ead), 0x5) = -1 ENOTTY "
             "(Inappropriate ioctl for device)")),
 
+    # semaphores
+    row("semget", 0, 1, 0o1600, result=3, line="semget(IPC_PRIVATE, 1, IPC_CREAT|0600)  = 3"),
+    row("semget", 0x1234, 3, 0o3000, result=-17,
+        line="semget(0x1234, 3, IPC_CREAT|IPC_EXCL|000) = -1 EEXIST (File exists)"),
+    row("semget", -1, -1, 0o10600, result=-22,
+        line="semget(0xffffffff, -1, 0x10000600)      = -1 EINVAL (Invalid argument)"),
+    row("semget", 5, 2, -1, result=-2, line=(
+            "semget(0x5, 2, IPC_CREAT|IPC_EXCL|IPC_NOWAIT|0xfffff000|0777) = -1 ENOENT (No such "
+            "file or directory)")),
+    row("semop", 3, B, 2, memory=pack("<HhHHhH", 0, -1, 0x1800, 65535, 32767, 1), line=(
+            "semop(3, [{sem_num=0, sem_op=-1, sem_flg=SEM_UNDO|IPC_NOWAIT}, {sem_num=65535, "
+            "sem_op=32767, sem_flg=0x1 /* SEM_??? */}], 2) = 0")),
+    row("semop", 3, B + 4090, 2, memory=bytes(4096), result=-14, line=(
+            "semop(3, [{sem_num=0, sem_op=0, sem_flg=0}, ... /* 0x10001000 */], 2) = -1 EFAULT "
+            "(Bad address)")),
+    row("semop", 3, 8, 0, result=-22, line=(
+            "semop(3, [], 0)                         = -1 EINVAL (Invalid argument)")),
+    row("semtimedop", 3, B, 1, B + 8, memory=pack("<HhH2xqq", 1, -1, 0, 2, 500), result=-11, line=(
+            "semtimedop(3, [{sem_num=1, sem_op=-1, sem_flg=0}], 1, {tv_sec=2, tv_nsec=500}) = -1 "
+            "EAGAIN (Resource temporarily unavailable)")),
+    row("semctl", 3, 0, 0, line="semctl(3, 0, IPC_RMID, NULL)            = 0"),
+    row("semctl", 3, 1, 16, 5, line="semctl(3, 1, SETVAL, 0x5)               = 0"),
+    row("semctl", 3, 1, 0x10c, 0, result=-22,
+        line="semctl(3, 1, IPC_64|GETVAL, NULL)       = -1 EINVAL (Invalid argument)"),
+    row("semctl", 3, 1, 77, B, result=-22,
+        line="semctl(3, 1, 0x4d /* SEM_??? */, 0x10000000) = -1 EINVAL (Invalid argument)"),
+    row("semctl", 3, 0, 1, B, memory=pack("<i5I", 5, 1000, -1 & 0xFFFF_FFFF, 7, 8, 0), result=-1,
+        line=(
+            "semctl(3, 0, IPC_SET, {sem_perm={uid=1000, gid=-1, mode=000}}) = -1 EPERM (Operation "
+            "not permitted)")),
+    row("semctl", 3, 0, 2, B, memory=pack("<i5IH22xqqqqQ", 5, 1, 2, 3, 4, 0o600, 7, 8, 0, -9, 0, 6),
+        line=(
+            "semctl(3, 0, IPC_STAT, {sem_perm={uid=1, gid=2, mode=0600, key=5, cuid=3, cgid=4}, "
+            "sem_otime=8, sem_ctime=18446744073709551607, sem_nsems=6}) = 0")),
+    row("semctl", 3, 0, 2, B, result=-22,
+        line="semctl(3, 0, IPC_STAT, 0x10000000)      = -1 EINVAL (Invalid argument)"),
+    row("semctl", 0, 0, 3, B, memory=pack("<10i", *range(9), -1), result=4, line=(
+            "semctl(0, 0, IPC_INFO, {semmap=0, semmni=1, semmns=2, semmnu=3, semmsl=4, semopm=5, "
+            "semume=6, semusz=7, semvmx=8, semaem=-1}) = 4")),
+
     # calls that are not decoded, or not there
     row("create_module", 1, 2, result=-38,
         line="create_module(0x1, 0x2)                 = -1 ENOSYS (Function not implemented)"),

@@ -322,6 +322,7 @@ HEADERS = """
 #include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/resource.h>
+#include <sys/sem.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/timerfd.h>
@@ -497,6 +498,14 @@ NORMAL = [(re.compile(pattern), replacement) for pattern, replacement in (
     (r"^(sched_getaffinity\(\w+, \d+), \[[\d ]*\]\) = \d+", r"\1, [CPUS]) = N"),
     (r"(RLIMIT_(?:NPROC|NOFILE|SIGPENDING|MEMLOCK).*)rlim_cur=[^,]*, rlim_max=[^}]*",
      r"\1rlim_cur=N, rlim_max=N"),
+    # Numbers and keys of sets of semaphores, what other sets there are, and limits.
+    (r"^(semop|semctl|semtimedop)\((?!-1,)\d+,", r"\1(ID,"),
+    (r"^(semget\(.*\)) = \d+", r"\1 = ID"),
+    (r"^(semctl\(.*(?:SEM_STAT|SEM_STAT_ANY|_INFO), .*\)) = \d+", r"\1 = N"),
+    (r"^(semctl\(.*_INFO, )\{.*\}", r"\1{}"),
+    (r"^(semctl\(.*GETPID, .*\)) = [1-9]\d*", r"\1 = PID"),
+    (r"\bkey=\d{5,}", "key=KEY"),
+    (r"sem_([oc])time=\d{5,}", r"sem_\1time=N"),
     # File systems differ in the size and order of directories and in what statx(2) knows.
     (r"(S_IFDIR\S*) (stx?)_size=\d+", r"\1 \2_size=N"),
     (r"^(getdents64\(.*\)) = \d+", r"\1 = N"),
@@ -531,7 +540,7 @@ def assert_same_trace(argv: Sequence[str], directory: Path) -> None:
 # Those of one process: Linux runs several in no fixed order, and strace follows only one.
 SYSCALLS = sorted(
     source for source in (ROOT / "tests" / "syscalls").glob("*.c")
-    if not re.search(r'"process.h"|fork\(|SYS_clone', source.read_text(encoding="utf-8")))
+    if not re.search(r'"process.h"|\bfork\(|SYS_clone', source.read_text(encoding="utf-8")))
 
 
 @pytest.mark.native
