@@ -32,6 +32,7 @@ from guest_kernel.layout.declare import KERNEL_LOAD, PHYSICAL_MASK, START_KERNEL
 from guest_kernel.layout.init import RUN_DONE, RUN_IDLE, RUN_REQUESTED, RUN_RUNNING, init_data
 from guest_kernel.layout.printk import printk_data
 from guest_kernel.layout.sched import (
+    PID_MAX_DEFAULT,
     SIGNAL_UNKILLABLE,
     TASK_INTERRUPTIBLE,
     THREAD_SIZE,
@@ -51,7 +52,7 @@ from guest_kernel.process.exec import kernel_execve
 from guest_kernel.process.exit import __WALL, do_group_exit, kernel_wait4
 from guest_kernel.process.fork import CLONE_FILES, CLONE_FS, init_idle, kernel_thread
 from guest_kernel.process.kthread import KthreadFn, kthread_init
-from guest_kernel.process.pid import find_task_by_vpid, pid_init
+from guest_kernel.process.pid import find_task_by_vpid, pid_init, pid_max_max, pid_max_min
 from guest_kernel.process.sys import UTS_RELEASE
 from guest_kernel.sched.core import sched_init, wake_up_process
 from guest_kernel.sched.wait import schedule_timeout
@@ -78,7 +79,7 @@ def start_kernel(k: Kernel) -> None:
     k.data(pcpu_hot).current_task = idle
     k.data(pcpu_hot).top_of_stack = idle.stack + THREAD_SIZE
     sched_init(k, idle)
-    pid_init(k)
+    pid_init(k, _pid_max(k, options))
     timekeeping_init(k)
     init_8259A(k)
     hrtimers_init(k)
@@ -96,7 +97,8 @@ def start_kernel(k: Kernel) -> None:
 
     kthread_init(k)
     data = k.data(sched_data)
-    data.init_pid_task = init = kernel_thread(k, KthreadFn.KERNEL_INIT, 0, b"init", CLONE_FS)
+    init = kernel_thread(k, KthreadFn.KERNEL_INIT, 0, b"init", CLONE_FS)
+    data.init_pid_ns.child_reaper = init
     assert init.signal is not None
     init.signal.flags |= SIGNAL_UNKILLABLE
     data.kthreadd_task = kernel_thread(k, KthreadFn.KTHREADD, 0, b"kthreadd",
@@ -108,6 +110,16 @@ def _command_line(k: Kernel, parameters: int) -> list[str]:
     pointer = k.u32[(parameters + boot.CMD_LINE_PTR) >> 2]
     raw = bytes(k.u8[pointer : pointer + boot.COMMAND_LINE_SIZE])
     return raw.partition(b"\0")[0].decode().split()
+
+
+def _pid_max(k: Kernel, options: dict[str, str]) -> int:
+    word = options.get("pid_max")
+    if word is None:
+        return PID_MAX_DEFAULT
+    if not word.isdecimal() or not pid_max_min <= int(word) <= pid_max_max:
+        printk(k, KERN_ERR, f"pid_max={word}: not a number from {pid_max_min} to {pid_max_max}")
+        return PID_MAX_DEFAULT
+    return int(word)
 
 
 def _memory_init(k: Kernel, ramdisk: tuple[int, int]) -> None:
@@ -158,7 +170,7 @@ def pack_request(path: bytes, cwd: bytes, argv: list[bytes], envp: list[bytes]) 
 
 def _run_interrupt(k: Kernel) -> None:
     k.machine.pic.set_irq(RUN_IRQ, False)
-    init = k.data(sched_data).init_pid_task
+    init = k.data(sched_data).init_pid_ns.child_reaper
     assert init is not None
     wake_up_process(init)
 

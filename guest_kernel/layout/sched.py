@@ -20,18 +20,27 @@ from guest_kernel.layout.declare import (
     VoidPtr,
 )
 from guest_kernel.layout.fs import files_struct, fs_struct
-from guest_kernel.layout.list import hlist_node, list_head
+from guest_kernel.layout.list import hlist_head, hlist_node, list_head
 from guest_kernel.layout.mm_types import mm_struct
 from guest_kernel.layout.rbtree import rb_node, rb_root_cached
 from guest_kernel.layout.sem_types import sysv_sem
 from guest_kernel.layout.signal import user_struct
+from guest_kernel.layout.xarray import idr
 
 THREAD_SIZE: Final = 16384  # a kernel stack
 STACK_END_MAGIC: Final = 0x57AC6E9D  # at the far end of each kernel stack
 TASK_COMM_LEN: Final = 16
 PID_MAX_DEFAULT: Final = 32768
 PID_MAX_LIMIT: Final = 4 * 1024 * 1024
-RESERVED_PIDS: Final = 300  # not given out again after the first wrap
+RESERVED_PIDS: Final = 300  # lower ones are not given out again after the first wrap
+PIDNS_ADDING: Final = 1 << 31  # pid_namespace.pid_allocated: numbers may be given out
+
+# What a number can be to a task.  See Linux enum pid_type.
+PIDTYPE_PID: Final = 0  # the thread
+PIDTYPE_TGID: Final = 1  # the process
+PIDTYPE_PGID: Final = 2  # the process group
+PIDTYPE_SID: Final = 3  # the session
+PIDTYPE_MAX: Final = 4
 UIDHASH_SZ: Final = 8
 
 # __state and exit_state: one bit each; 0 is runnable.
@@ -329,7 +338,7 @@ class signal_struct(Struct):
     flags = U32("SIGNAL_*")
     is_child_subreaper = U32("PR_SET_CHILD_SUBREAPER")
     has_child_subreaper = U32("an ancestor is one")
-    pids = Array(U64, 4, "struct pid of the group, by PIDTYPE_*; PIDTYPE_PID is unused")
+    pids = Array(U64, PIDTYPE_MAX, "struct pid of the group, by PIDTYPE_*; PIDTYPE_PID is unused")
     leader = U32("session leader")
     notify_count = I32("execve(2): threads that must end first")
     group_exec_task = Ptr(lambda: task_struct, "the thread in execve(2), which ends the others")
@@ -351,13 +360,30 @@ class signal_struct(Struct):
     rlim = EmbedArray(rlimit, RLIM_NLIMITS, "resource limits, by RLIMIT_*")
 
 
+class pid_namespace(Struct):
+    """A set of process numbers.  See Linux include/linux/pid_namespace.h."""
+
+    idr = Embed(idr, "struct pid by number")
+    pid_allocated = U32("numbers in use, and PIDNS_ADDING")
+    child_reaper = Ptr(lambda: task_struct, "pid 1, which gets children whose parent has ended")
+    level = U32("0: there is one namespace")
+    parent = Ptr(lambda: pid_namespace, "NULL")
+
+
+class upid(Struct):
+    """A number in a namespace."""
+
+    nr = I32("the number")
+    ns = Ptr(lambda: pid_namespace, "init_pid_ns")
+
+
 class pid(Struct):
-    """A process number, and who has it as what."""
+    """A process number, and who has it as what.  See Linux include/linux/pid.h."""
 
     count = U32("references")
-    nr = I32("the number")
-    pid_chain = Embed(hlist_node, "its place in pid_hash")
-    tasks = Array(U64, 4, "first task by PIDTYPE_PID, TGID, PGID, SID: hlist_head each")
+    level = U32("the last index of numbers: 0")
+    tasks = EmbedArray(hlist_head, PIDTYPE_MAX, "who has it, through pid_links, by PIDTYPE_*")
+    numbers = EmbedArray(upid, 1, "the number, by level of namespace")
 
 
 class task_struct(Struct):
@@ -403,7 +429,7 @@ class task_struct(Struct):
     sibling = Embed(list_head, "its place in parent.children")
     group_leader = Ptr(lambda: task_struct, "the first thread of its group")
     thread_pid = Ptr(lambda: pid, "its struct pid")
-    pid_links = EmbedArray(hlist_node, 4, "its place in pid.tasks, by PIDTYPE_*")
+    pid_links = EmbedArray(hlist_node, PIDTYPE_MAX, "its place in pid.tasks, by PIDTYPE_*")
     thread_node = Embed(list_head, "its place in signal.thread_head")
     vfork_done = Ptr(lambda: completion, "what a vfork parent sleeps on")
     vfork = Embed(completion, "vfork_done of the child that this task waits for")
@@ -519,10 +545,8 @@ class sched_data(Struct):
     init_task = Embed(task_struct, "pid 0, swapper: the idle task")
     runqueues = Embed(rq, "the run queue of CPU 0")
     nr_threads = I32("tasks, the idle one not counted")
-    pid_max = I32("pids are less than this")
-    last_pid = I32("the pid that was given out last")
-    pid_wrapped = U32("1: allocation has wrapped once")
-    pid_hash = VoidPtr("array of hlist_head, pid.pid_chain")
+    pid_max = I32("process numbers are less than this")
+    init_pid_ns = Embed(pid_namespace, "all process numbers")
     total_forks = U64("tasks ever created")
     hrtimers = Embed(rb_root_cached, "active timers by expires")
     expires_next = U64("what the comparator is set to, monotonic ns; all ones: nothing")
@@ -531,7 +555,6 @@ class sched_data(Struct):
     uidhash_table = Array(U64, UIDHASH_SZ, "chains of user_struct, by user ID: hlist_head each")
     max_threads = I32("at most so many tasks")
     random_counter = U64("blocks of 64 bytes that the generator has given")
-    init_pid_task = Ptr(lambda: task_struct, "pid 1")
     kthreadd_task = Ptr(lambda: task_struct, "pid 2")
     kthread_create_list = Embed(list_head, "kthread_create_info that kthreadd has yet to serve")
 

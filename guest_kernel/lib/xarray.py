@@ -4,8 +4,12 @@ A node has 64 slots, so each level takes six bits of the index.  In a slot is NU
 next node's address | 2.  The root is a slot as well: an array whose only entry is at index 0 has
 no node.  Nodes exist only where entries are.
 
-An entry is an aligned address, a number here; 0 is NULL, "nothing stored".  Marks, value entries
-and entries that span several indices are not supported.
+An entry is an aligned address, a number here; 0 is NULL, "nothing stored".  Value entries and
+entries that span several indices are not supported, and of the marks only XA_FREE_MARK:
+
+An array with XA_FLAGS_TRACK_FREE gives out indices, :func:`xa_alloc`.  In each of its nodes
+``marks[0]`` has a bit for every slot that is NULL, or that leads to a node with such a bit, so that
+a free index is found without looking at what is in use.
 
 See: Linux lib/xarray.c, include/linux/xarray.h; Documentation/core-api/xarray.rst.
 """
@@ -17,24 +21,42 @@ from typing import Final
 
 from guest_kernel.errors import BUG
 from guest_kernel.kernel import Kernel
-from guest_kernel.layout.declare import PHYSICAL_MASK
-from guest_kernel.layout.xarray import XA_CHUNK_SHIFT, XA_CHUNK_SIZE, xa_node, xarray
+from guest_kernel.layout.declare import PAGE_OFFSET, PHYSICAL_MASK
+from guest_kernel.layout.xarray import (
+    XA_CHUNK_SHIFT,
+    XA_CHUNK_SIZE,
+    xa_node,
+    xarray,
+)
 from guest_kernel.mm.page_alloc import OutOfFrames
-from guest_kernel.mm.slab import kfree, kzalloc
+from guest_kernel.mm.slab import kfree, kmem_cache_alloc, kmem_cache_free, struct_cache
 
 ULONG_MAX: Final = (1 << 64) - 1
 
 _XA_CHUNK_MASK: Final = XA_CHUNK_SIZE - 1
 _NODE: Final = 2  # in the low two bits of a slot: it is a node's address
+_ALL: Final = (1 << XA_CHUNK_SIZE) - 1  # marks: every slot
+_FLAGS: Final = xarray.offsetof("xa_flags")
 _HEAD: Final = xarray.offsetof("xa_head")
 _SHIFT: Final = xa_node.offsetof("shift")
+_OFFSET: Final = xa_node.offsetof("offset")
 _COUNT: Final = xa_node.offsetof("count")
+_PARENT: Final = xa_node.offsetof("parent") >> 3
+_FREE: Final = xa_node.offsetof("marks") >> 3  # those of XA_FREE_MARK
+_ARRAY: Final = xa_node.offsetof("array") >> 3
+_PRIVATE_LIST: Final = xa_node.offsetof("private_list") >> 3
 _SLOTS: Final = xa_node.offsetof("slots") >> 3
+_NO_NODE: Final = bytes(xa_node.size)
 
 
-def xa_init(xa: xarray) -> None:
-    """Make ``xa`` an empty array.  A structure filled with zeros is one already."""
+def xa_init(xa: xarray, flags: int = 0) -> None:
+    """Make ``xa`` an empty array.  A structure filled with zeros is one already, without flags.
+
+    Args:
+        flags: XA_FLAGS_TRACK_FREE: :func:`xa_alloc` will be used.
+    """
     xa.clear()
+    xa.xa_flags = flags
 
 
 def xa_empty(xa: xarray) -> bool:
@@ -84,7 +106,67 @@ def xa_store(xa: xarray, index: int, entry: int) -> int:
     k.u64[slot] = entry
     if not old:
         k.u8[leaf + _COUNT] += 1
+        if k.u32[(xa.pa + _FLAGS) >> 2]:
+            _mark_used(k, leaf, index & _XA_CHUNK_MASK)
     return old
+
+
+def xa_alloc(xa: xarray, entry: int, first: int, last: int) -> int | None:
+    """Store ``entry`` at the first index from ``first`` to ``last`` that has none.
+
+    Returns:
+        The index; None: all are in use.
+
+    Preconditions:
+        ``xa`` has XA_FLAGS_TRACK_FREE.
+
+    Raises:
+        OutOfFrames: no frame for a node; the array is as before.
+    """
+    if entry & 3 or not entry:
+        BUG(f"xarray {xa.va:#x}: entry {entry:#x}")
+    k: Kernel = xa.k
+    u64, u8 = k.u64, k.u8
+    index = first
+    while index <= last:
+        head = u64[(xa.pa + _HEAD) >> 3]
+        if not head & _NODE:
+            # Nothing, or index 0 alone.
+            index = index or int(head != 0)
+            break
+        node = head - _NODE & PHYSICAL_MASK
+        shift = u8[node + _SHIFT]
+        if index >> shift >= XA_CHUNK_SIZE:
+            break
+        while True:
+            offset = index >> shift & _XA_CHUNK_MASK
+            free = u64[(node >> 3) + _FREE] >> offset
+            if not free:
+                # No more below this node: go on behind it, from the top.
+                index = (index >> shift + XA_CHUNK_SHIFT) + 1 << shift + XA_CHUNK_SHIFT
+                break
+            if not free & 1:
+                skip = (free & -free).bit_length() - 1
+                offset += skip
+                index = (index >> shift) + skip << shift
+            if not shift:
+                if index > last:
+                    return None
+                u64[(node >> 3) + _SLOTS + offset] = entry
+                u8[node + _COUNT] += 1
+                _mark_used(k, node, offset)
+                return index
+            below = u64[(node >> 3) + _SLOTS + offset]
+            if not below:
+                break
+            node = below - _NODE & PHYSICAL_MASK
+            shift = u8[node + _SHIFT]
+        if free:
+            break
+    if index > last:
+        return None
+    xa_store(xa, index, entry)
+    return index
 
 
 def xa_erase(xa: xarray, index: int) -> int:
@@ -102,8 +184,10 @@ def xa_erase(xa: xarray, index: int) -> int:
     if old:
         k.u64[slot] = 0
         k.u8[leaf + _COUNT] = count = k.u8[leaf + _COUNT] - 1
+        if k.u32[(xa.pa + _FLAGS) >> 2]:
+            _mark_free(k, leaf, index & _XA_CHUNK_MASK)
         if count <= 1:
-            _delete_empty(xa, xa_node(k, leaf))
+            _delete_empty(xa, leaf)
     return old
 
 
@@ -161,6 +245,31 @@ def _free_subtree(node: xa_node) -> None:
     kfree(node)
 
 
+def _mark_used(k: Kernel, node: int, offset: int) -> None:
+    """Note that slot ``offset`` of ``node`` is no longer free, and its parents' if that is all."""
+    u64 = k.u64
+    while node:
+        place = (node >> 3) + _FREE
+        u64[place] = free = u64[place] & ~(1 << offset)
+        if free:
+            return
+        offset = k.u8[node + _OFFSET]
+        node = u64[(node >> 3) + _PARENT] & PHYSICAL_MASK
+
+
+def _mark_free(k: Kernel, node: int, offset: int) -> None:
+    """Undo :func:`_mark_used`."""
+    u64 = k.u64
+    while node:
+        place = (node >> 3) + _FREE
+        before = u64[place]
+        u64[place] = before | 1 << offset
+        if before:
+            return
+        offset = k.u8[node + _OFFSET]
+        node = u64[(node >> 3) + _PARENT] & PHYSICAL_MASK
+
+
 def _find_leaf(xa: xarray, index: int) -> int:
     """Return the address of the lowest-level node that has ``index``'s slot; 0 if there is none."""
     u64, u8 = xa.k.u64, xa.k.u8
@@ -180,87 +289,109 @@ def _find_leaf(xa: xarray, index: int) -> int:
     return node
 
 
-def _new_node(xa: xarray, shift: int, parent: xa_node | None, offset: int) -> xa_node:
-    node = kzalloc(xa.k, xa_node)
-    node.shift = shift
-    node.offset = offset
-    node.parent = parent
-    node.array = xa.va
-    node.private_list.next = node.private_list.prev = node.private_list
-    return node
+def _new_node(xa: xarray, shift: int, parent: int, offset: int) -> int:
+    """Return the physical address of a new node; ``parent`` is a pointer, or 0."""
+    k: Kernel = xa.k
+    pa = kmem_cache_alloc(k, k.slab_memo.get(xa_node) or struct_cache(k, xa_node))
+    k.u8[pa : pa + xa_node.size] = _NO_NODE
+    u64, word = k.u64, pa >> 3
+    k.u8[pa + _SHIFT] = shift
+    k.u8[pa + _OFFSET] = offset
+    u64[word + _PARENT] = parent
+    u64[word + _ARRAY] = xa.va
+    u64[word + _PRIVATE_LIST] = u64[word + _PRIVATE_LIST + 1] = (
+        PAGE_OFFSET + pa + 8 * _PRIVATE_LIST)
+    if k.u32[(xa.pa + _FLAGS) >> 2]:
+        u64[word + _FREE] = _ALL
+    return pa
 
 
 def _create_path(xa: xarray, index: int) -> int:
     """Make the nodes that ``index`` needs; return the lowest one's address."""
+    k: Kernel = xa.k
+    u64, u8 = k.u64, k.u8
     _expand(xa, index)
-    node = xa_node.at(xa.k, xa.xa_head - _NODE)
-    while shift := node.shift:
+    node: int = u64[(xa.pa + _HEAD) >> 3] - _NODE & PHYSICAL_MASK
+    shift = u8[node + _SHIFT]
+    while shift:
         offset = index >> shift & _XA_CHUNK_MASK
-        below = node.slots[offset]
+        slot = (node >> 3) + _SLOTS + offset
+        below = u64[slot]
+        shift -= XA_CHUNK_SHIFT
         if below:
-            node = xa_node.at(xa.k, below - _NODE)
+            node = below - _NODE & PHYSICAL_MASK
             continue
         try:
-            child = _new_node(xa, shift - XA_CHUNK_SHIFT, node, offset)
+            child = _new_node(xa, shift, PAGE_OFFSET + node, offset)
         except OutOfFrames:
             _delete_empty(xa, node)
             raise
-        node.slots[offset] = child.va | _NODE
-        node.count += 1
+        u64[slot] = PAGE_OFFSET + child + _NODE
+        u8[node + _COUNT] += 1
         node = child
-    return node.pa
+    return node
 
 
 def _expand(xa: xarray, index: int) -> None:
     """Put levels on top until there is a node and room for ``index``, which is not 0 if empty."""
-    head = xa.xa_head
+    k: Kernel = xa.k
+    u64, u8 = k.u64, k.u8
+    place = (xa.pa + _HEAD) >> 3
+    head = u64[place]
     if not head:
         shift = (index.bit_length() - 1) // XA_CHUNK_SHIFT * XA_CHUNK_SHIFT
-        xa.xa_head = _new_node(xa, shift, None, 0).va | _NODE
+        u64[place] = PAGE_OFFSET + _new_node(xa, shift, 0, 0) + _NODE
         return
-    top = xa_node.at(xa.k, head - _NODE) if head & _NODE else None
-    shift = 0 if top is None else top.shift + XA_CHUNK_SHIFT
-    while top is None or index >> shift:
+    top = head - _NODE & PHYSICAL_MASK if head & _NODE else 0
+    shift = u8[top + _SHIFT] + XA_CHUNK_SHIFT if top else 0
+    while not top or index >> shift:
         try:
-            node = _new_node(xa, shift, None, 0)
+            node = _new_node(xa, shift, 0, 0)
         except OutOfFrames:
-            if top is not None:
+            if top:
                 _shrink(xa, top)
             raise
-        node.slots[0] = head
-        node.count = 1
-        if top is not None:
-            top.parent = node
-        xa.xa_head = head = node.va | _NODE
+        word = node >> 3
+        u64[word + _SLOTS] = head
+        u8[node + _COUNT] = 1
+        if u64[word + _FREE] and not (top and u64[(top >> 3) + _FREE]):
+            u64[word + _FREE] = _ALL - 1
+        if top:
+            u64[(top >> 3) + _PARENT] = PAGE_OFFSET + node
+        u64[place] = head = PAGE_OFFSET + node + _NODE
         top = node
         shift += XA_CHUNK_SHIFT
 
 
-def _delete_empty(xa: xarray, node: xa_node) -> None:
+def _delete_empty(xa: xarray, node: int) -> None:
     """Free ``node`` if it is empty, its parents if they are then, and levels without need."""
-    while not node.count:
-        parent = node.parent
-        offset = node.offset
-        kfree(node)
-        if parent is None:
-            xa.xa_head = 0
+    k: Kernel = xa.k
+    u64, u8 = k.u64, k.u8
+    while not u8[node + _COUNT]:
+        parent = u64[(node >> 3) + _PARENT] & PHYSICAL_MASK
+        offset = u8[node + _OFFSET]
+        kmem_cache_free(k, node)
+        if not parent:
+            u64[(xa.pa + _HEAD) >> 3] = 0
             return
-        parent.slots[offset] = 0
-        parent.count -= 1
+        u64[(parent >> 3) + _SLOTS + offset] = 0
+        u8[parent + _COUNT] -= 1
         node = parent
-    if node.parent is None:
+    if not u64[(node >> 3) + _PARENT]:
         _shrink(xa, node)
 
 
-def _shrink(xa: xarray, node: xa_node) -> None:
+def _shrink(xa: xarray, node: int) -> None:
     """Take levels off the top while only slot 0 is in use."""
-    while node.count == 1:
-        entry = node.slots[0]
-        if not entry or (node.shift and not entry & _NODE):
+    k: Kernel = xa.k
+    u64, u8 = k.u64, k.u8
+    while u8[node + _COUNT] == 1:
+        entry = u64[(node >> 3) + _SLOTS]
+        if not entry or (u8[node + _SHIFT] and not entry & _NODE):
             return
-        xa.xa_head = entry
-        kfree(node)
+        u64[(xa.pa + _HEAD) >> 3] = entry
+        kmem_cache_free(k, node)
         if not entry & _NODE:
             return
-        node = xa_node.at(xa.k, entry - _NODE)
-        node.parent = None
+        node = entry - _NODE & PHYSICAL_MASK
+        u64[(node >> 3) + _PARENT] = 0

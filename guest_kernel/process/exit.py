@@ -264,7 +264,7 @@ def find_new_reaper(father: task_struct) -> task_struct:
                 if thread is not None:
                     return thread
             ancestor = ancestor.real_parent
-    init: task_struct | None = father.k.data(sched_data).init_pid_task
+    init: task_struct | None = father.k.data(sched_data).init_pid_ns.child_reaper
     if init is None:
         BUG("there is no init")
     return init

@@ -19,6 +19,7 @@ from guest_kernel.process.pid import (
     pid_nr,
     pid_task,
     task_pgrp,
+    task_pgrp_nr,
     task_pid,
     task_pid_type,
     task_session,
@@ -33,8 +34,7 @@ def _number_of(current: task_struct, nr: int, kind: int) -> int:
     Raises:
         SyscallError: ESRCH: there is no such process.
     """
-    number = task_pid_type(find_process_by_pid(current, nr), kind)
-    return 0 if number is None else pid_nr(number)
+    return pid_nr(task_pid_type(find_process_by_pid(current, nr), kind))
 
 
 def same_session(a: task_struct, b: task_struct) -> bool:
@@ -98,7 +98,7 @@ def sys_getegid(current: task_struct) -> int:
 @SYSCALL_DEFINE
 def sys_getpgrp(current: task_struct) -> int:
     """Return the process group of the caller.  See getpgrp(2)."""
-    return _number_of(current, 0, PIDTYPE_PGID)
+    return task_pgrp_nr(current)
 
 
 @SYSCALL_DEFINE

@@ -1,6 +1,11 @@
-"""Process numbers: struct pid, found through a hash table in RAM.
+"""Process numbers: ``struct pid``, and who has it as what.
 
-See: Linux kernel/pid.c.  One namespace; the bitmap of numbers is the hash table itself.
+A number is found through the idr of ``init_pid_ns``, the only namespace, and given out in turn: the
+next free one above the last, from RESERVED_PIDS on again when pid_max is reached.  A ``struct pid``
+is found through its number as long as a task has it as its own, or as its process's, group's or
+session's; the structure lives until the last reference to it is dropped.
+
+See: Linux kernel/pid.c; credentials(7); proc_sys_kernel(5), pid_max.
 """
 
 from __future__ import annotations
@@ -14,93 +19,128 @@ from guest_kernel.layout.declare import PAGE_OFFSET, PHYSICAL_MASK
 from guest_kernel.layout.list import hlist_head, hlist_node
 from guest_kernel.layout.sched import (
     PID_MAX_DEFAULT,
+    PID_MAX_LIMIT,
+    PIDNS_ADDING,
+    PIDTYPE_MAX,
     RESERVED_PIDS,
     pid,
+    pid_namespace,
     sched_data,
     signal_struct,
     task_struct,
+    upid,
 )
-from guest_kernel.lib.list import hlist_add_head, hlist_del, hlist_for_each_entry
-from guest_kernel.mm.page_alloc import get_zeroed_page
+from guest_kernel.layout.sched import PIDTYPE_PGID as PIDTYPE_PGID
+from guest_kernel.layout.sched import PIDTYPE_PID as PIDTYPE_PID
+from guest_kernel.layout.sched import PIDTYPE_SID as PIDTYPE_SID
+from guest_kernel.layout.sched import PIDTYPE_TGID as PIDTYPE_TGID
+from guest_kernel.layout.xarray import idr
+from guest_kernel.lib.idr import (
+    idr_alloc_cyclic,
+    idr_find,
+    idr_get_cursor,
+    idr_init,
+    idr_remove,
+)
+from guest_kernel.lib.list import hlist_add_head, hlist_del
 from guest_kernel.mm.slab import kfree, kzalloc
 
-PIDTYPE_PID: Final = 0
-PIDTYPE_TGID: Final = 1
-PIDTYPE_PGID: Final = 2
-PIDTYPE_SID: Final = 3
+# What pid_max can be.  At least one number is left above the reserved ones.
+pid_max_min: Final = RESERVED_PIDS + 1
+pid_max_max: Final = PID_MAX_LIMIT
 
 _THREAD_PID: Final = task_struct.offsetof("thread_pid")
+_PID_LINKS: Final = task_struct.offsetof("pid_links")
 _SIGNAL: Final = task_struct.offsetof("signal")
 _PIDS: Final = signal_struct.offsetof("pids")
+_COUNT: Final = pid.offsetof("count") >> 2
+_TASKS: Final = pid.offsetof("tasks")
+_NR: Final = pid.offsetof("numbers") + upid.offsetof("nr") >> 2
+_NS: Final = pid.offsetof("numbers") + upid.offsetof("ns") >> 3
+_PID_MAX: Final = sched_data.offsetof("pid_max")
+_INIT_PID_NS: Final = sched_data.offsetof("init_pid_ns")
+_IDR: Final = pid_namespace.offsetof("idr")
+_PID_ALLOCATED: Final = pid_namespace.offsetof("pid_allocated")
 
-PIDHASH_SIZE: Final = 512  # chains; one page
 
+def pid_init(k: Kernel, pid_max: int = PID_MAX_DEFAULT) -> None:
+    """Set up the only namespace of numbers.
 
-def pid_init(k: Kernel) -> None:
-    """Make the hash table."""
+    Args:
+        pid_max: from ``pid_max_min`` to ``pid_max_max``.
+    """
     data = k.data(sched_data)
-    data.pid_hash = get_zeroed_page(k) + PAGE_OFFSET
-    data.pid_max = PID_MAX_DEFAULT
-    data.last_pid = 0
+    data.pid_max = pid_max
+    data.init_pid_ns.pid_allocated = PIDNS_ADDING
+    idr_init(data.init_pid_ns.idr)
 
 
-def _chain(k: Kernel, nr: int) -> hlist_head:
-    table = k.data(sched_data).pid_hash & PHYSICAL_MASK
-    return hlist_head(k, table + nr % PIDHASH_SIZE * hlist_head.size)
+def _idr(k: Kernel) -> idr:
+    return idr(k, k.data(sched_data).pa + (_INIT_PID_NS + _IDR))
 
 
 def find_pid(k: Kernel, nr: int) -> pid | None:
     """Return the struct pid of number ``nr``."""
-    for found in hlist_for_each_entry(_chain(k, nr), pid, "pid_chain"):
-        if found.nr == nr:
-            return found
-    return None
+    va = idr_find(_idr(k), nr)
+    return pid(k, va & PHYSICAL_MASK) if va else None
 
 
 def alloc_pid(k: Kernel) -> pid:
-    """Give out the next free number, above RESERVED_PIDS after the first wrap.
+    """Give out the next free number.
 
     Raises:
         SyscallError: EAGAIN, all are in use.
+        OutOfFrames: nothing has changed.
     """
-    data = k.data(sched_data)
-    limit = data.pid_max
-    for _ in range(limit):
-        nr = data.last_pid + 1
-        if nr >= limit:
-            nr = RESERVED_PIDS
-            data.pid_wrapped = 1
-        data.last_pid = nr
-        if find_pid(k, nr) is None:
-            new = kzalloc(k, pid)
-            new.count, new.nr = 1, nr
-            hlist_add_head(new.pid_chain, _chain(k, nr))
-            return new
-    raise SyscallError(Errno.EAGAIN)
+    data = k.data(sched_data).pa
+    new = kzalloc(k, pid)
+    numbers = _idr(k)
+    # Init needs 1; after that, numbers of the early ones are not given out again.
+    first = RESERVED_PIDS if idr_get_cursor(numbers) > RESERVED_PIDS else 1
+    try:
+        nr = idr_alloc_cyclic(numbers, new.pa + PAGE_OFFSET, first, k.i32[(data + _PID_MAX) >> 2])
+    except SyscallError:
+        kfree(new)
+        raise SyscallError(Errno.EAGAIN) from None
+    except BaseException:
+        kfree(new)
+        raise
+    u32 = k.u32
+    u32[(new.pa >> 2) + _COUNT] = 1
+    u32[(new.pa >> 2) + _NR] = nr
+    k.u64[(new.pa >> 3) + _NS] = pid_namespace(k, data + _INIT_PID_NS).va
+    u32[(data + _INIT_PID_NS + _PID_ALLOCATED) >> 2] += 1
+    return new
 
 
 def get_pid(number: pid) -> pid:
     """Take a reference."""
-    number.count += 1
+    number.k.u32[(number.pa >> 2) + _COUNT] += 1
     return number
 
 
 def put_pid(number: pid) -> None:
     """Drop a reference; the last one frees the structure."""
-    number.count -= 1
-    if not number.count:
+    place = (number.pa >> 2) + _COUNT
+    number.k.u32[place] = left = number.k.u32[place] - 1
+    if not left:
         kfree(number)
 
 
 def free_pid(number: pid) -> None:
     """Nobody has the number any more: it can be given out again."""
-    hlist_del(number.pid_chain)
+    k: Kernel = number.k
+    namespace = k.data(sched_data).pa + _INIT_PID_NS
+    k.u32[(namespace + _PID_ALLOCATED) >> 2] -= 1
+    idr_remove(idr(k, namespace + _IDR), pid_nr(number))
     put_pid(number)
 
 
-def pid_nr(number: pid) -> int:
-    """Return the number."""
-    nr: int = number.nr
+def pid_nr(number: pid | None) -> int:
+    """Return the number; 0 if there is none."""
+    if number is None:
+        return 0
+    nr: int = number.k.i32[(number.pa >> 2) + _NR]
     return nr
 
 
@@ -138,8 +178,37 @@ def task_session(task: task_struct) -> pid | None:
     return task_pid_type(task, PIDTYPE_SID)
 
 
+def task_tgid(task: task_struct) -> pid | None:
+    """Return the process's number."""
+    return task_pid_type(task, PIDTYPE_TGID)
+
+
+def task_pid_nr(task: task_struct) -> int:
+    """Return the thread's number, as gettid(2) does."""
+    return task.pid
+
+
+def task_tgid_nr(task: task_struct) -> int:
+    """Return the process's number, as getpid(2) does."""
+    return task.tgid
+
+
+def task_pgrp_nr(task: task_struct) -> int:
+    """Return the number of the process group, as getpgrp(2) does."""
+    return pid_nr(task_pgrp(task))
+
+
+def task_session_nr(task: task_struct) -> int:
+    """Return the number of the session, as getsid(2) does."""
+    return pid_nr(task_session(task))
+
+
 def _tasks(number: pid, kind: int) -> hlist_head:
-    return hlist_head(number.k, number.pa + pid.offsetof("tasks") + kind * hlist_head.size)
+    return hlist_head(number.k, number.pa + _TASKS + kind * hlist_head.size)
+
+
+def _link(task: task_struct, kind: int) -> hlist_node:
+    return hlist_node(task.k, task.pa + _PID_LINKS + kind * hlist_node.size)
 
 
 def init_task_pid(task: task_struct, kind: int, number: pid) -> None:
@@ -151,16 +220,17 @@ def attach_pid(task: task_struct, kind: int) -> None:
     """Put ``task`` on the list of its number of ``kind``."""
     number = task_pid_type(task, kind)
     assert number is not None
-    hlist_add_head(task.pid_links[kind], _tasks(number, kind))
+    hlist_add_head(_link(task, kind), _tasks(number, kind))
 
 
 def _change_pid(task: task_struct, kind: int, new: int) -> None:
     k: Kernel = task.k
     place = _place(task, kind)
     old = pid(k, k.u64[place] & PHYSICAL_MASK)
-    hlist_del(task.pid_links[kind])
+    hlist_del(_link(task, kind))
     k.u64[place] = new
-    if not any(old.tasks):
+    first = old.pa + _TASKS >> 3
+    if not any(k.u64[first : first + PIDTYPE_MAX]):
         free_pid(old)
 
 
@@ -178,7 +248,7 @@ def change_pid(task: task_struct, kind: int, number: pid) -> None:
 def exchange_tids(left: task_struct, right: task_struct) -> None:
     """Swap the thread numbers of two tasks: a thread that is not the leader executes a program."""
     for task in (left, right):
-        hlist_del(task.pid_links[PIDTYPE_PID])
+        hlist_del(_link(task, PIDTYPE_PID))
     u64 = left.k.u64
     one, other = _place(left, PIDTYPE_PID), _place(right, PIDTYPE_PID)
     u64[one], u64[other] = u64[other], u64[one]
@@ -189,7 +259,7 @@ def exchange_tids(left: task_struct, right: task_struct) -> None:
 
 def transfer_pid(old: task_struct, new: task_struct, kind: int) -> None:
     """Put ``new`` where ``old``, of the same group, is on the list of their number."""
-    hlist_del(old.pid_links[kind])
+    hlist_del(_link(old, kind))
     attach_pid(new, kind)
 
 
@@ -199,7 +269,7 @@ def do_each_pid_task(number: pid | None, kind: int) -> Iterator[task_struct]:
         return
     k: Kernel = number.k
     node = k.u64[_tasks(number, kind).pa >> 3] & PHYSICAL_MASK
-    place = task_struct.offsetof("pid_links") + kind * hlist_node.size
+    place = _PID_LINKS + kind * hlist_node.size
     while node:
         following = k.u64[node >> 3] & PHYSICAL_MASK
         yield task_struct(k, node - place)
@@ -210,11 +280,9 @@ def pid_task(number: pid | None, kind: int) -> task_struct | None:
     """Return the first task that has ``number`` as ``kind``."""
     if number is None:
         return None
-    first = _tasks(number, kind).first
-    if first is None:
-        return None
-    place = task_struct.offsetof("pid_links") + kind * hlist_node.size
-    return task_struct(number.k, first.pa - place)
+    k: Kernel = number.k
+    node = k.u64[(number.pa + _TASKS + kind * hlist_head.size) >> 3] & PHYSICAL_MASK
+    return task_struct(k, node - (_PID_LINKS + kind * hlist_node.size)) if node else None
 
 
 def find_task_by_vpid(k: Kernel, nr: int) -> task_struct | None:

@@ -91,7 +91,8 @@ class Jobs:
         for index, word in enumerate((self.start + arrival, len(blob), address)):
             k.u64[(words >> 3) + index] = word
         pcpu = k.data(pcpu_hot)
-        running, pcpu.current_task = pcpu.current_task, k.data(sched_data).init_pid_task
+        init = k.data(sched_data).init_pid_ns.child_reaper
+        running, pcpu.current_task = pcpu.current_task, init
         task = kernel_thread(k, JOB, words, b"job")  # a child of init, which will reap it
         pcpu.current_task = running
         self.tasks.append(task)
