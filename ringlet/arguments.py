@@ -31,6 +31,8 @@ def _parser() -> argparse.ArgumentParser:
                      help="RAM in bytes, or with a suffix K, M or G (default 256M)")
     run.add_argument("--seed", type=_number, default=0, metavar="N",
                      help="seed of the machine's random generator (default 0)")
+    run.add_argument("--append", default="", metavar="WORDS",
+                     help="more words for the kernel's command line, such as pid_max=400")
     run.add_argument("--env", action="append", default=[], metavar="NAME=VALUE", type=_variable,
                      help="set a variable in the program's environment; may be repeated")
     run.add_argument("--strace", metavar="FILE",
@@ -66,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 # Options of ``run`` whose value follows them, and those that may come without one.
-_WITH_VALUE = frozenset({"--mem", "--seed", "--env", "--timeout", "--microcode"})
+_WITH_VALUE = frozenset({"--mem", "--seed", "--append", "--env", "--timeout", "--microcode"})
 _DEFAULT_VALUE = {"--strace": "--strace=", "--stats": "--stats=text"}
 
 

@@ -27,6 +27,7 @@ class Options(NamedTuple):
     arguments: Sequence[str] = ()
     mem: int = DEFAULT_MEM
     seed: int = 0
+    append: str = ""
     env: Sequence[tuple[str, str]] = ()
     strace: str | None = None  # a file's name; empty: standard error
     stats: str | None = None  # "text" or "json"
@@ -53,7 +54,8 @@ def run(options: Options) -> int:
             rows, columns = _window() if tty else (24, 80)
             session = stack.enter_context(Session(
                 mem=options.mem, seed=options.seed, microcode=options.microcode, tty=tty,
-                rows=rows, columns=columns, realtime=options.realtime, output=_write))
+                rows=rows, columns=columns, realtime=options.realtime, append=options.append,
+                output=_write))
         except ProgramError as error:
             return _fail(str(error), error.status)
         except (BootError, EngineError, OutOfFrames, OSError) as error:

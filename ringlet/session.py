@@ -65,6 +65,7 @@ class Session:
         tty: a terminal is at the console's other end, of ``rows`` and ``columns``.
         epoch: seconds since 1970 when the machine starts.
         panic_on_oops: a mistake of the kernel's stops the machine, instead of killing the task.
+        append: more words for the kernel's command line, such as ``pid_max=400``: docs/boot.md.
         realtime: do not let virtual time run ahead of the host's.
         output: gets what the console sends; by default it gathers in each :class:`Result`.
 
@@ -75,7 +76,7 @@ class Session:
     def __init__(self, mem: int = DEFAULT_MEM, seed: int = 0,
                  microcode: MicrocodeKind | None = None, tty: bool = False, rows: int = 24,
                  columns: int = 80, epoch: int = DEFAULT_EPOCH, realtime: bool = False,
-                 panic_on_oops: bool = False,
+                 panic_on_oops: bool = False, append: str = "",
                  output: Callable[[bytes], None] | None = None) -> None:
         self.realtime = realtime
         self.output = output
@@ -87,6 +88,8 @@ class Session:
             options += f" console=tty rows={rows} columns={columns}"
         if panic_on_oops:
             options += " panic_on_oops"
+        if append:
+            options += f" {append}"
         self.kernel = boot.start(self.machine, root.base(), options)
 
     def _emit(self, data: bytes) -> None:

@@ -1,5 +1,7 @@
 """proc: processes as files.  So far ``/proc/self``, ``/proc/<pid>`` and ``/proc/<pid>/exe``.
 
+What is in /proc beside processes registers itself: see :func:`proc_register`.
+
 Nothing is stored: a lookup makes a dentry and an inode from the task list, and they go when their
 last user goes.  A dentry that is still there when its task is gone does not count: it holds the
 task's number (``i_private`` of the inode) and start time (``d_time``) for ``d_revalidate``.
@@ -12,7 +14,7 @@ See: Linux fs/proc/root.c, self.c, base.c; proc(5).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from guest_kernel.errors import Errno, SyscallError
 from guest_kernel.fs.d_path import d_path
@@ -41,7 +43,8 @@ if TYPE_CHECKING:
 PROC_SUPER_MAGIC: Final = 0x9FA0
 PROC_ROOT_INO: Final = 1
 PROC_SELF_INO: Final = 0xF000_0001
-_TGID_OFFSET: Final = 3  # positions in /proc: ".", "..", "self", then the processes by number
+# Positions in /proc: ".", "..", what is registered, "self", and from here the processes by number.
+_TGID_OFFSET: Final = 256
 
 # Inode numbers under /proc/<pid>: the pid above, the entry below.
 _PID_SHIFT: Final = 16
@@ -91,7 +94,30 @@ def _proc_exe_link(node: inode, current: task_struct) -> Place:
 # ---- inodes and dentries
 
 
-def _new_entry(
+class proc_dir_entry(NamedTuple):
+    """What is in /proc beside the processes.  See Linux fs/proc/internal.h.
+
+    Attributes:
+        ino: its inode number.
+        mode: type and permissions.
+        iops, fops: its operations.
+    """
+
+    ino: int
+    mode: int
+    iops: Ops
+    fops: Ops
+
+
+_ROOT: Final[dict[bytes, proc_dir_entry]] = {}
+
+
+def proc_register(name: bytes, entry: proc_dir_entry) -> None:
+    """Put ``entry`` into /proc."""
+    _ROOT[name] = entry
+
+
+def new_entry(
     parent: dentry, name: bytes, ino: int, mode: int, iops: Ops, fops: Ops, task: task_struct | None
 ) -> dentry:
     """Make a hashed dentry with an inode; the caller gets the only reference."""
@@ -133,16 +159,19 @@ class ProcRootInodeOperations(InodeOperations, ops=Ops.PROC_ROOT_IOPS):
 
     def lookup(self, directory: inode, parent: dentry, name: bytes) -> dentry | None:
         if name == b"self":
-            return _new_entry(
+            return new_entry(
                 parent, name, PROC_SELF_INO, S_IFLNK | 0o777, Ops.PROC_SELF_IOPS,
                 Ops.NO_OPEN_FOPS, None,
             )
+        entry = _ROOT.get(name)
+        if entry is not None:
+            return new_entry(parent, name, entry.ino, entry.mode, entry.iops, entry.fops, None)
         task = None
         if name.isdigit() and name[:1] != b"0":
             task = _find_process(directory.k, int(name))
         if task is None:
             raise SyscallError(Errno.ENOENT)
-        return _new_entry(
+        return new_entry(
             parent, name, task.tgid << _PID_SHIFT | _DIR, S_IFDIR | 0o555, Ops.PROC_TGID_IOPS,
             Ops.PROC_TGID_FOPS, task,
         )
@@ -163,7 +192,7 @@ class ProcTgidInodeOperations(InodeOperations, ops=Ops.PROC_TGID_IOPS):
         task = get_proc_task(directory, Errno.ESRCH)  # proc_pid_permission()'s
         if name != b"exe":
             raise SyscallError(Errno.ENOENT)
-        return _new_entry(
+        return new_entry(
             parent, name, task.tgid << _PID_SHIFT | _EXE, S_IFLNK | 0o777,
             Ops.PROC_PID_LINK_IOPS, Ops.NO_OPEN_FOPS, task,
         )
@@ -184,7 +213,9 @@ class ProcPidLinkInodeOperations(InodeOperations, ops=Ops.PROC_PID_LINK_IOPS):
 # ---- directories
 
 
-class _ProcDirFileOperations(FileOperations):
+class ProcDirFileOperations(FileOperations):
+    """What all directories in proc have in common."""
+
     def read_iter(self, iocb: kiocb, to: iov_iter) -> int:
         raise SyscallError(Errno.EISDIR)
 
@@ -192,12 +223,17 @@ class _ProcDirFileOperations(FileOperations):
         return generic_file_llseek(f, offset, whence)
 
 
-class ProcRootFileOperations(_ProcDirFileOperations, ops=Ops.PROC_ROOT_FOPS):
+class ProcRootFileOperations(ProcDirFileOperations, ops=Ops.PROC_ROOT_FOPS):
     """proc_root_operations."""
 
     def iterate_shared(self, f: file, ctx: dir_context) -> None:
         if not dir_emit_dots(f.f_path.dentry, ctx):
             return
+        for name, entry in list(_ROOT.items())[ctx.pos - 2 :]:
+            if not ctx.emit(name, entry.ino, entry.mode):
+                return
+            ctx.pos += 1
+        ctx.pos = max(ctx.pos, _TGID_OFFSET - 1)
         if ctx.pos == _TGID_OFFSET - 1:
             if not ctx.emit(b"self", PROC_SELF_INO, S_IFLNK):
                 return
@@ -211,14 +247,14 @@ class ProcRootFileOperations(_ProcDirFileOperations, ops=Ops.PROC_ROOT_FOPS):
             ctx.pos += 1
 
 
-class ProcTgidFileOperations(_ProcDirFileOperations, ops=Ops.PROC_TGID_FOPS):
+class ProcTgidFileOperations(ProcDirFileOperations, ops=Ops.PROC_TGID_FOPS):
     """proc_tgid_base_operations."""
 
     def iterate_shared(self, f: file, ctx: dir_context) -> None:
         task = get_proc_task(f.f_inode)
         if not dir_emit_dots(f.f_path.dentry, ctx):
             return
-        if ctx.pos == _TGID_OFFSET - 1:
+        if ctx.pos == 2:
             if not ctx.emit(b"exe", task.tgid << _PID_SHIFT | _EXE, S_IFLNK):
                 return
             ctx.pos += 1

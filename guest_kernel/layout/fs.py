@@ -157,6 +157,8 @@ class Ops(IntEnum):
     PIPE_FOPS = 13
     PROC_ROOT_FOPS = 14
     PROC_TGID_FOPS = 15
+    PROC_SYS_FOPS = 16
+    PROC_SYS_DIR_FOPS = 17
     # inode_operations
     EMPTY_IOPS = 64
     RAMFS_FILE_IOPS = 65
@@ -166,6 +168,8 @@ class Ops(IntEnum):
     PROC_SELF_IOPS = 69
     PROC_TGID_IOPS = 70
     PROC_PID_LINK_IOPS = 71
+    PROC_SYS_IOPS = 72
+    PROC_SYS_DIR_IOPS = 73
     # super_operations and file systems
     RAMFS_SOPS = 96
     PROC_SOPS = 97

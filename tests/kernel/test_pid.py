@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -55,7 +56,10 @@ from guest_kernel.process.pid import (
     task_tgid,
     task_tgid_nr,
 )
+from ringlet.session import Session
+from tests.guest import compile_c
 
+PROGRAM = Path(__file__).with_name("pid_max.c")
 RAM_SIZE = 4 << 20
 GLOBALS: tuple[type[Struct], ...] = (mm_data, sched_data)
 IMAGE_END = KERNEL_LOAD + 0x4000
@@ -255,3 +259,27 @@ def test_threads_share_all_numbers_but_their_own() -> None:
     assert task_tgid(thread) == find_pid(k, 1)
     assert pid_task(find_pid(k, thread.pid), PIDTYPE_TGID) is None
     assert (task_pgrp_nr(thread), task_session_nr(thread)) == (1, 1)
+
+
+def fork_until(session: Session, wrap: int) -> list[int]:
+    """Fork a child after another in a program; return their numbers."""
+    result = session.run([str(compile_c(PROGRAM)), str(wrap)], timeout=10)
+    assert result.status == 0, result.output
+    return [int(word) for word in result.output.split()]
+
+
+def test_a_program_sees_the_numbers_begin_again() -> None:
+    """After a write to /proc/sys/kernel/pid_max: do a shell's children get 300 after the last?"""
+    with Session(seed=1, panic_on_oops=True) as session:
+        numbers = fork_until(session, 310)
+    assert numbers == [*range(4, 310), *range(300, 310), 300]
+
+
+def test_pid_max_from_the_command_line() -> None:
+    """Is pid_max=N obeyed, and a bad N refused with a line in the log?"""
+    with Session(seed=1, append="pid_max=305") as session:
+        assert session.kernel.k.data(sched_data).pid_max == 305
+    for word in ("300", "4194305", "-1", "many", ""):
+        with Session(seed=1, append=f"pid_max={word}") as session:
+            assert session.kernel.k.data(sched_data).pid_max == PID_MAX_DEFAULT
+            assert f"pid_max={word}: not a number from 301 to 4194304\n" in session.dmesg

@@ -104,7 +104,7 @@ def test_processes_are_listed(world: World) -> None:
     """Does /proc list the processes by number, also in small pieces?"""
     for pid in (300, 2):
         another_task(world, pid)
-    expected = [".", "..", "self", "2", "17", "300"]
+    expected = [".", "..", "sys", "self", "2", "17", "300"]
     assert world.listdir("/proc") == expected
     assert world.listdir("/proc", 24) == expected
     assert world.listdir("/proc/self") == [".", "..", "exe"]
