@@ -66,16 +66,16 @@ def listing() -> Iterator[str]:
 
 def describe(kind: type[Struct]) -> Iterator[str]:
     """Yield the lines that show one structure."""
-    groups = _groups(kind)
-    types = max((len(_ctype(field)[0]) for field in kind.fields.values()), default=0)
+    members = groups(kind)
+    types = max((len(ctype(field)[0]) for field in kind.fields.values()), default=0)
     lengths = [len(_declaration(field, types, _indent(group)))
-               for group in groups for field in group]
+               for group in members for field in group]
     column = max((n for n in lengths if n <= _LONGEST), default=0) + 2
     place = kind.__module__.replace(".", "/") + ".py"
     yield from textwrap.wrap(f"/* {_description(kind)}  {place} */", WIDTH, subsequent_indent=" * ")
     yield f"struct {kind.__name__} {{"
     end = 0
-    for group in groups:
+    for group in members:
         first = group[0]
         if first.offset > end:
             yield f"{_INDENT}/* hole of {first.offset - end} */"
@@ -99,14 +99,14 @@ def _description(kind: type[Struct]) -> str:
     return " ".join(cleandoc(kind.__doc__ or "").partition("\n\n")[0].split("\n")).replace("``", "")
 
 
-def _groups(kind: type[Struct]) -> list[list[Field]]:
+def groups(kind: type[Struct]) -> list[list[Field]]:
     """Return the fields in memory order, those that share a place (a union) in one list."""
-    groups: dict[str, list[Field]] = {}
+    found: dict[str, list[Field]] = {}
     owner: dict[str, str] = {}
     for name, field in kind.fields.items():
         owner[name] = name if field.overlay is None else owner[field.overlay]
-        groups.setdefault(owner[name], []).append(field)
-    return list(groups.values())
+        found.setdefault(owner[name], []).append(field)
+    return list(found.values())
 
 
 def _indent(group: list[Field]) -> str:
@@ -115,7 +115,7 @@ def _indent(group: list[Field]) -> str:
 
 def _declaration(field: Field, types: int, indent: str) -> str:
     """Return the field's declaration, with its name ``types`` columns behind the indentation."""
-    base, suffix = _ctype(field)
+    base, suffix = ctype(field)
     width = max(0, types + len(_INDENT) - len(indent))
     aligned = f" __attribute__((aligned({field.align})))" if field.align > _NATURAL else ""
     return f"{indent}{base:<{width}} {field.name}{suffix}{aligned};"
@@ -139,7 +139,7 @@ def _member(field: Field, declaration: str, column: int) -> Iterator[str]:
         yield " " * (column + len(head)) + line
 
 
-def _ctype(field: Field) -> tuple[str, str]:
+def ctype(field: Field) -> tuple[str, str]:
     """Return the field's C type: what stands before its name, and what behind."""
     if isinstance(field, Ptr):
         return f"struct {field.target().__name__} *", ""
@@ -148,7 +148,7 @@ def _ctype(field: Field) -> tuple[str, str]:
     if isinstance(field, EmbedArray):
         return f"struct {field.target.__name__}", f"[{field.n}]"
     if isinstance(field, Array):
-        return field.item.ctype, f"[{field.n}]"
+        return field.item_ctype, f"[{field.n}]"
     if isinstance(field, Chars):
         return "char", f"[{field.size}]"
     return field.ctype, ""

@@ -203,9 +203,16 @@ class U8(_Integer):
 
 
 class VoidPtr(U64):
-    """An address as a number: untyped, a user address, or the address of code."""
+    """An address as a number.
 
-    ctype = "void *"
+    Args:
+        ctype: what debuggers take it for; "void *": anything, a user address, the address of code.
+    """
+
+    def __init__(self, doc: str, *, writer: str = "host", overlay: str | None = None,
+                 ctype: str = "void *") -> None:
+        super().__init__(doc, writer=writer, overlay=overlay)
+        self.ctype = ctype
 
 
 class Chars(Field):
@@ -243,14 +250,20 @@ class Chars(Field):
 
 
 class Array(Field):
-    """``n`` integers; read as a memoryview on RAM, item by item writable."""
+    """``n`` integers; read as a memoryview on RAM, item by item writable.
+
+    Args:
+        ctype: what debuggers take each one for, as large as ``item``.
+    """
 
     def __init__(self, item: type[_Integer], n: int, doc: str, *, writer: str = "host",
-                 overlay: str | None = None, align: int | None = None) -> None:
+                 overlay: str | None = None, align: int | None = None,
+                 ctype: str = "") -> None:
         super().__init__(doc, writer=writer, overlay=overlay)
         self.item, self.n = item, n
         self.size, self.align = item.size * n, align or item.align
-        self.ctype = f"{item.ctype} [{n}]"
+        self.item_ctype = ctype or item.ctype
+        self.ctype = f"{self.item_ctype} [{n}]"
 
     @overload
     def __get__(self, obj: None, owner: Any = None) -> Self: ...

@@ -223,7 +223,8 @@ class qstr(Struct):
 
     hash = U32("of the name and the parent, see full_name_hash()")
     len = U32("bytes, the NUL not counted")
-    name = VoidPtr("the bytes, NUL-terminated: d_iname, or memory of their own")
+    name = VoidPtr("the bytes, NUL-terminated: d_iname, or memory of their own",
+                   ctype="const unsigned char *")
 
 
 class lockref(Struct):
@@ -284,7 +285,7 @@ class inode(Struct):
     i_readcount = I32("open only for reading so many times")
     i_fop = U64("number of the file_operations that open() takes")
     i_data = Embed(address_space, "its page cache")
-    i_link = VoidPtr("a symbolic link's target, kmalloc'd, NUL-terminated")
+    i_link = VoidPtr("a symbolic link's target, kmalloc'd, NUL-terminated", ctype="char *")
     i_pipe = VoidPtr("a pipe's pipe_inode_info", overlay="i_link")
     i_private = VoidPtr("the file system's: a directory's offset_ctx; a pid")
 
@@ -381,9 +382,9 @@ class fdtable(Struct):
     """Descriptors: an array of files and two bitmaps; replaced by a larger one as a whole."""
 
     max_fds = U32("entries in fd; a multiple of 64")
-    fd = VoidPtr("the array: address of each file, or 0")
-    close_on_exec = VoidPtr("bitmap: closed by execve()")
-    open_fds = VoidPtr("bitmap: taken")
+    fd = VoidPtr("the array: address of each file, or 0", ctype="struct file **")
+    close_on_exec = VoidPtr("bitmap: closed by execve()", ctype="unsigned long *")
+    open_fds = VoidPtr("bitmap: taken", ctype="unsigned long *")
 
 
 class files_struct(Struct):
@@ -395,7 +396,7 @@ class files_struct(Struct):
     next_fd = U32("no descriptor below this one is free")
     close_on_exec_init = Array(U64, 1, "fdtab's")
     open_fds_init = Array(U64, 1, "fdtab's")
-    fd_array = Array(U64, NR_OPEN_DEFAULT, "fdtab's")
+    fd_array = Array(U64, NR_OPEN_DEFAULT, "fdtab's", ctype="struct file *")
 
 
 class fs_struct(Struct):
@@ -410,7 +411,8 @@ class fs_struct(Struct):
 class fs_data(Struct):
     """The file systems' globals."""
 
-    dentry_hashtable = VoidPtr("array of hlist_head, 1 << d_hash_bits of them")
+    dentry_hashtable = VoidPtr("the chains of all dentries: 1 << d_hash_bits of them",
+                               ctype="struct hlist_head *")
     d_hash_bits = U32("log2 of its length")
     mnt_id = I32("mnt_id of the last mount")
     super_blocks = Embed(list_head, "all file systems")

@@ -14,7 +14,8 @@ class hlist_node(Struct):
     """A node of a hash chain."""
 
     next = Ptr(lambda: hlist_node, "the node after this one, or NULL")
-    pprev = VoidPtr("address of the pointer that points here: the head's, or a node's next")
+    pprev = VoidPtr("address of the pointer that points here: the head's, or a node's next",
+                    ctype="struct hlist_node **")
 
 
 class hlist_head(Struct):

@@ -65,7 +65,7 @@ class page(Struct):
     lru = Embed(list_head, "free: a free list; slab: the cache's partial list; else the owner's")
     compound_head = VoidPtr("page but the first of several: the first one's address | 1",
                             overlay="lru")
-    mapping = VoidPtr("the address_space that it caches a page of, or NULL")
+    mapping = VoidPtr("what it caches a page of, or NULL", ctype="struct address_space *")
     slab_cache = Ptr(lambda: kmem_cache, "slab: the cache that it belongs to", overlay="mapping")
     index = U64("its place in mapping, in pages")
     freelist = VoidPtr("slab: the first free object, or NULL", overlay="index")
@@ -122,7 +122,7 @@ class kmem_cache(Struct):
 class mm_data(Struct):
     """The globals of the page and slab allocators."""
 
-    mem_map = VoidPtr("struct page of frame 0; those of all other frames follow")
+    mem_map = VoidPtr("that of frame 0; those of all other frames follow", ctype="struct page *")
     max_pfn = U64("frames of RAM")
     totalram_pages = U64("frames that are not reserved")
     nr_free_pages = U64("free frames but those on pcp")
@@ -133,5 +133,6 @@ class mm_data(Struct):
     pcp = Embed(per_cpu_pages, "single frames at hand")
     slab_caches = Embed(list_head, "every kmem_cache, through its list, oldest first")
     kmalloc_caches = Array(U64, KMALLOC_SHIFT_HIGH + 1,
-                           "kmem_cache addresses: [n] of 1 << n bytes, [1] of 96, [2] of 192")
+                           "[n] of 1 << n bytes, [1] of 96, [2] of 192",
+                           ctype="struct kmem_cache *")
     boot_kmem_cache = Embed(kmem_cache, "the cache of struct kmem_cache")

@@ -1,6 +1,6 @@
 """Linux's red-black tree nodes.  See Linux include/linux/rbtree_types.h."""
 
-from guest_kernel.layout.declare import U64, Ptr, Struct
+from guest_kernel.layout.declare import U64, Embed, Ptr, Struct
 
 
 class rb_node(Struct):
@@ -20,5 +20,5 @@ class rb_root(Struct):
 class rb_root_cached(Struct):
     """A red-black tree that remembers its first node."""
 
-    rb_root = Ptr(lambda: rb_node, "the root, or NULL (struct rb_root is this one pointer)")
+    rb_root = Embed(rb_root, "the tree")
     rb_leftmost = Ptr(lambda: rb_node, "the node with the smallest key, or NULL")

@@ -338,7 +338,8 @@ class signal_struct(Struct):
     flags = U32("SIGNAL_*")
     is_child_subreaper = U32("PR_SET_CHILD_SUBREAPER")
     has_child_subreaper = U32("an ancestor is one")
-    pids = Array(U64, PIDTYPE_MAX, "struct pid of the group, by PIDTYPE_*; PIDTYPE_PID is unused")
+    pids = Array(U64, PIDTYPE_MAX, "the group's, by PIDTYPE_*; PIDTYPE_PID is unused",
+                 ctype="struct pid *")
     leader = U32("session leader")
     notify_count = I32("execve(2): threads that must end first")
     group_exec_task = Ptr(lambda: task_struct, "the thread in execve(2), which ends the others")
@@ -552,7 +553,8 @@ class sched_data(Struct):
     expires_next = U64("what the comparator is set to, monotonic ns; all ones: nothing")
     xtime_base = U64("wall-clock ns at clock 0")
     boot_seed = U64("seed of the random generator")
-    uidhash_table = Array(U64, UIDHASH_SZ, "chains of user_struct, by user ID: hlist_head each")
+    uidhash_table = Array(U64, UIDHASH_SZ, "chains of user_struct, by user ID",
+                          ctype="struct hlist_head")
     max_threads = I32("at most so many tasks")
     random_counter = U64("blocks of 64 bytes that the generator has given")
     kthreadd_task = Ptr(lambda: task_struct, "pid 2")
@@ -570,7 +572,8 @@ class pcpu_hot(Struct):
     next_task = Ptr(lambda: task_struct, "schedule(): whom to switch to; NULL: nobody else")
     next_cr3 = U64("page table to load with it; 0: keep")
     cr2 = U64("faulting address of the last page fault", writer="asm")
-    regs = VoidPtr("pt_regs of the event that made the host call", writer="asm")
+    regs = VoidPtr("registers at the event that made the host call", writer="asm",
+                   ctype="struct pt_regs *")
     init_cr3 = U64("page table that start_kernel built")
     prev_dead = Ptr(lambda: task_struct, "a dead task that was switched from; its stack is free")
     preempt_count = U32("not 0: no preemption; PREEMPT_MASK, HARDIRQ_MASK", writer="both")

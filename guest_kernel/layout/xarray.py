@@ -24,9 +24,10 @@ class xa_node(Struct):
     count = U8("slots that are not NULL")
     nr_values = U8("slots that hold value entries")
     parent = Ptr(lambda: xa_node, "the level above, or NULL")
-    array = VoidPtr("the xarray that it belongs to")
+    array = Ptr(lambda: xarray, "the array that it belongs to")
     private_list = Embed(list_head, "for the page cache")
-    slots = Array(U64, XA_CHUNK_SIZE, "entries, or addresses of xa_node | 2")
+    slots = Array(U64, XA_CHUNK_SIZE, "entries, or addresses of xa_node | 2",
+                  ctype="void *")
     marks = Array(U64, 3, "one bit a slot for each of the three marks; [0]: XA_FREE_MARK")
 
 

@@ -135,7 +135,7 @@ class Trees(RuleBasedStateMachine):
     @invariant()
     def rules_hold(self) -> None:
         black_height(self.trees.plain.rb_node, None)
-        black_height(self.trees.cached.rb_root, None)
+        black_height(self.trees.cached.rb_root.rb_node, None)
 
     @invariant()
     def order_is_the_models(self) -> None:

@@ -74,7 +74,7 @@ def walk(xa: xarray) -> tuple[dict[int, int], int]:
         node = xa_node.at(xa.k, slot - 2)
         nodes += 1
         assert node.va == slot - 2
-        assert (node.parent, node.offset, node.array) == (parent, offset, xa.va)
+        assert (node.parent, node.offset, node.array) == (parent, offset, xa)
         assert parent is None or node.shift == parent.shift - XA_CHUNK_SHIFT
         assert node.count == sum(slot != 0 for slot in node.slots) > 0
         assert node.nr_values == 0
