@@ -1,7 +1,7 @@
 """The kernel image: the assembly, the tables that go with it, and room for the kernel's globals.
 
     .text    asm/*.asm, a stub per vector, a stub per system call               R-X
-    .rodata  sys_call_table, idt_table                                          R--
+    .rodata  sys_call_table, idt_table, task_state_array                        R--
     .data    page tables and the stack of the first instructions, IST stacks,
              GDT, TSS                                                           RW-
     .bss     each structure of globals, under its own name and its fields' names
@@ -43,7 +43,13 @@ from guest_kernel.layout.mm_types import (
 from guest_kernel.layout.page import mm_data, page
 from guest_kernel.layout.printk import printk_data
 from guest_kernel.layout.ptrace import pt_regs
-from guest_kernel.layout.sched import THREAD_SIZE, pcpu_hot, sched_data, task_struct
+from guest_kernel.layout.sched import (
+    TASK_STATE_ARRAY,
+    THREAD_SIZE,
+    pcpu_hot,
+    sched_data,
+    task_struct,
+)
 from guest_kernel.layout.stats import stats_data
 from guest_kernel.layout.tty import tty_data
 from guest_kernel.mm import pgtable
@@ -152,11 +158,14 @@ def _rodata(rows: Sequence[Row]) -> str:
     entries = {row.number: row.entry for row in rows}
     table = [f".quad __x64_{entries.get(number) or 'sys_ni_syscall'}"
              for number in range(_nr_syscalls(rows))]
+    states = [f"task_state_{i}:\n.asciz \"{text}\"" for i, text in enumerate(TASK_STATE_ARRAY)]
+    pointers = [f".quad task_state_{i}" for i in range(len(TASK_STATE_ARRAY))]
     return "\n".join([".rodata", "sys_call_table:", *table, ".balign 16, 0",
                       "idt_table:", f".zero {NR_VECTORS * descriptors.GATE_SIZE}",
                       "idt_descr:", f".word {NR_VECTORS * descriptors.GATE_SIZE - 1}",
                       ".quad idt_table",
-                      "gdt_descr:", f".word {GDT_ENTRIES * 8 - 1}", ".quad gdt_page"])
+                      "gdt_descr:", f".word {GDT_ENTRIES * 8 - 1}", ".quad gdt_page",
+                      *states, ".balign 8, 0", "task_state_array:", *pointers])
 
 
 def _data() -> str:

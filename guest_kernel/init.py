@@ -28,7 +28,7 @@ from guest_kernel.fs.open import filp_open
 from guest_kernel.fs.vfs import mount_proc, vfs_caches_init
 from guest_kernel.ipc.sem import sem_init
 from guest_kernel.kernel import Kernel
-from guest_kernel.layout.declare import KERNEL_LOAD, PHYSICAL_MASK, START_KERNEL_MAP
+from guest_kernel.layout.declare import KERNEL_LOAD, PAGE_OFFSET, PHYSICAL_MASK, START_KERNEL_MAP
 from guest_kernel.layout.init import RUN_DONE, RUN_IDLE, RUN_REQUESTED, RUN_RUNNING, init_data
 from guest_kernel.layout.printk import printk_data
 from guest_kernel.layout.sched import (
@@ -73,8 +73,10 @@ def start_kernel(k: Kernel) -> None:
     options = dict(word.partition("=")[::2] for word in command_line)
 
     k.data(printk_data).panic_on_oops = int("panic_on_oops" in options)
+    _boot_cpu_init(k)
 
     _memory_init(k, ramdisk)
+    k.data(init_data).saved_command_line = _kstrdup(k, " ".join(command_line).encode())
     idle = init_idle(k)
     k.data(pcpu_hot).current_task = idle
     k.data(pcpu_hot).top_of_stack = idle.stack + THREAD_SIZE
@@ -110,6 +112,18 @@ def _command_line(k: Kernel, parameters: int) -> list[str]:
     pointer = k.u32[(parameters + boot.CMD_LINE_PTR) >> 2]
     raw = bytes(k.u8[pointer : pointer + boot.COMMAND_LINE_SIZE])
     return raw.partition(b"\0")[0].decode().split()
+
+
+def _boot_cpu_init(k: Kernel) -> None:
+    for state in ("possible", "present", "online"):
+        getattr(k.data(sched_data), f"__cpu_{state}_mask").bits[0] = 1
+
+
+def _kstrdup(k: Kernel, text: bytes) -> int:
+    """Return the address of a copy of ``text``, NUL-terminated."""
+    pa = kmalloc(k, len(text) + 1)
+    k.u8[pa : pa + len(text) + 1] = text + b"\0"
+    return pa + PAGE_OFFSET
 
 
 def _pid_max(k: Kernel, options: dict[str, str]) -> int:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from guest_kernel.layout.declare import I32, U32, U64, Struct
+from guest_kernel.layout.declare import I32, U32, U64, Struct, VoidPtr
 
 RUN_IDLE: Final = 0  # nothing has been asked for
 RUN_REQUESTED: Final = 1
@@ -11,8 +11,9 @@ RUN_DONE: Final = 3  # the last program has ended; status holds how
 
 
 class init_data(Struct):
-    """Init's one request."""
+    """The command line, and init's one request."""
 
+    saved_command_line = VoidPtr("the kernel's command line, NUL-terminated", ctype="char *")
     state = U32("RUN_*")
     pid = I32("the program's number")
     status = I32("its wait status")

@@ -64,7 +64,7 @@ class page(Struct):
     flags = U64("1 << PG_*")
     lru = Embed(list_head, "free: a free list; slab: the cache's partial list; else the owner's")
     compound_head = VoidPtr("page but the first of several: the first one's address | 1",
-                            overlay="lru")
+                            overlay="lru", ctype="unsigned long")
     mapping = VoidPtr("what it caches a page of, or NULL", ctype="struct address_space *")
     slab_cache = Ptr(lambda: kmem_cache, "slab: the cache that it belongs to", overlay="mapping")
     index = U64("its place in mapping, in pages")

@@ -160,6 +160,14 @@ RLIM_INFINITY: Final = (1 << 64) - 1
 _NSIG: Final = 64
 
 
+# The states that ps(1) and /proc/<pid>/status show, from __state | exit_state: running, then bit 0
+# and so on.  See Linux fs/proc/array.c.
+TASK_STATE_ARRAY: Final = (
+    "R (running)", "S (sleeping)", "D (disk sleep)", "T (stopped)", "t (tracing stop)", "X (dead)",
+    "Z (zombie)", "P (parked)", "I (idle)",
+)
+
+
 class thread_info(Struct):
     """Flags that the entry code looks at; first in ``task_struct``, so that it finds them."""
 
@@ -540,11 +548,20 @@ class rq(Struct):
     ostep = Embed(ostep_rq, "in place of cfs, if the command line says so")
 
 
+class cpumask(Struct):
+    """A set of CPUs."""
+
+    bits = Array(U64, 1, "bit n: CPU n")
+
+
 class sched_data(Struct):
     """The scheduler's and the process table's globals."""
 
     init_task = Embed(task_struct, "pid 0, swapper: the idle task")
     runqueues = Embed(rq, "the run queue of CPU 0")
+    __cpu_possible_mask = Embed(cpumask, "CPUs that there may be: CPU 0")
+    __cpu_present_mask = Embed(cpumask, "CPUs that there are")
+    __cpu_online_mask = Embed(cpumask, "CPUs that tasks run on")
     nr_threads = I32("tasks, the idle one not counted")
     pid_max = I32("process numbers are less than this")
     init_pid_ns = Embed(pid_namespace, "all process numbers")
