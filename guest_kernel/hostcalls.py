@@ -54,6 +54,7 @@ from guest_kernel.process.rseq import rseq_handle_notify_resume
 from guest_kernel.sched import syscalls as sched_syscalls
 from guest_kernel.sched.core import (
     pick_next_task,
+    preempt_schedule,
     set_task_state,
     task_state,
     wake_up_process,
@@ -155,7 +156,7 @@ class HostCalls:
             HostCall.START_KERNEL: lambda: start_kernel(k),
             HostCall.SCHEDULE: self._schedule,
             HostCall.SCHEDULE_TAIL: self._schedule_tail,
-            HostCall.PREEMPT_SCHEDULE: lambda: pick_next_task(k, preempt=True),
+            HostCall.PREEMPT_SCHEDULE: self._preempt_schedule,
             HostCall.FINISH_SWITCH: lambda: finish_task_switch(k),
             HostCall.EXIT_WORK: self._exit_work,
             HostCall.KTHREAD: self._kthread,
@@ -293,6 +294,9 @@ class HostCalls:
                 self.tracer.exit(current, current.exit_code)
         pick_next_task(k)
 
+    def _preempt_schedule(self) -> None:
+        pick_next_task(self.k, preempt=True)
+
     def _schedule_tail(self) -> None:
         finish_task_switch(self.k)
         schedule_tail(self.k.current())
@@ -302,12 +306,11 @@ class HostCalls:
         current = self.k.current()
         flags = current.thread_info.flags
         if flags & TIF_NEED_RESCHED:
-            current.thread_info.flags = flags & ~TIF_NEED_RESCHED
             regs = task_pt_regs(current)
             if current.rseq and not rseq_handle_notify_resume(current, regs):
                 force_fatal_sig(current, SIGSEGV)
                 return
-            self.k.ask(WORK_SCHEDULE)
+            preempt_schedule(self.k)
         elif flags & TIF_SIGPENDING:
             report = self.tracer.signal if self.tracer is not None else None
             self._sleeps(lambda: do_signal(current, report))

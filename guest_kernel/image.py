@@ -98,7 +98,9 @@ def build() -> bytes:
     source, symbols = text(rows), numbers(rows)
     recipe = [sources.read_text(module) for module in (
         __file__, assembler.__file__, elf.__file__, descriptors.__file__)]
-    key = "\0".join([source, str(sorted(symbols.items())), *recipe]).encode()
+    fields = [(kind.__name__, name, field.offset, field.size)
+              for kind in GLOBALS for name, field in kind.fields.items()]
+    key = "\0".join([source, str(sorted(symbols.items())), str(fields), *recipe]).encode()
     return assembler.cached("kernel", key, lambda: _build(source, symbols))
 
 

@@ -128,6 +128,10 @@ work_fpu:
     mov rax, gs:[PCPU_CURRENT_TASK]
     fxrstor64 [rax + TASK_FXSAVE]
 work_schedule:
+    test ebx, WORK_SWITCH
+    jz work_sleep
+    call schedule_switch
+work_sleep:
     test ebx, WORK_SCHEDULE
     jz work_done
     call schedule

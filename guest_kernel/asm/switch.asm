@@ -4,6 +4,7 @@
 ; Called in process context with IF 0; callee-saved registers are preserved.
 schedule:
     HOST_CALL HC_SCHEDULE
+; The same when the next task has been picked already.
 schedule_switch:
     mov rax, gs:[PCPU_NEXT_TASK]
     test rax, rax

@@ -607,4 +607,5 @@ WORK_LOAD_BASES: Final = 16  # load FS and GS bases from thread
 WORK_TO_USER: Final = 32  # a kernel thread has become a program
 WORK_LOAD_CR3: Final = 128  # load next_cr3: the task has a new address space
 WORK_LOAD_FPU: Final = 64  # load the FPU and SSE state from fxsave
-WORK_CALL_FN: Final = 256  # call the kernel thread's routine
+WORK_SWITCH: Final = 256  # pcpu_hot.next_task was picked in this host call: switch to it
+WORK_CALL_FN: Final = 512  # call the kernel thread's routine

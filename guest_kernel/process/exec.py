@@ -23,7 +23,7 @@ from guest_kernel.kernel import Kernel
 from guest_kernel.layout.declare import PHYSICAL_MASK
 from guest_kernel.layout.fs import file
 from guest_kernel.layout.list import list_head
-from guest_kernel.layout.mm_types import STACK_TOP, mm_struct
+from guest_kernel.layout.mm_types import STACK_TOP, mm_struct, vm_data
 from guest_kernel.layout.sched import (
     EXIT_DEAD,
     PF_FORKNOEXEC,
@@ -44,6 +44,7 @@ from guest_kernel.mm.mm import (
     arch_pick_mmap_layout,
     drop_prev_mm,
     mm_alloc,
+    mmdrop,
     mmgrab,
     mmput,
     set_mm_exe_file,
@@ -244,9 +245,11 @@ def _begin_new_exec(task: task_struct, mm: mm_struct, filename: bytes) -> None:
 def _exec_mmap(task: task_struct, mm: mm_struct) -> None:
     """Take the new address space; the old one's table is loaded until the assembly loads this."""
     k: Kernel = task.k
-    old = task.mm
+    old, borrowed = task.mm, task.active_mm
     if old is not None:
         mm_release(task)
+    elif borrowed is not None and borrowed != k.data(vm_data).init_mm:
+        mmdrop(borrowed)  # not the last: those who use it have one together
     task.mm = task.active_mm = mm
     pcpu = k.data(pcpu_hot)
     pcpu.next_cr3 = mm.pgd & PHYSICAL_MASK

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from guest_kernel.errors import BUG, BUG_ON
 from guest_kernel.kernel import Kernel
-from guest_kernel.layout.declare import PHYSICAL_MASK
+from guest_kernel.layout.declare import PHYSICAL_MASK, START_KERNEL_MAP
 from guest_kernel.layout.mm_types import mm_struct, vm_data
 from guest_kernel.layout.sched import (
     DEFAULT_PRIO,
@@ -22,7 +22,6 @@ from guest_kernel.layout.sched import (
     MAX_PRIO,
     MAX_RT_PRIO,
     NICE_0_LOAD,
-    PF_KTHREAD,
     PREEMPT_DISABLED,
     RT_SCHED_CLASS,
     SCHED_FIFO,
@@ -40,6 +39,7 @@ from guest_kernel.layout.sched import (
     TASK_UNINTERRUPTIBLE,
     TIF_NEED_RESCHED,
     WEIGHT_IDLEPRIO,
+    WORK_SWITCH,
     pcpu_hot,
     task_struct,
 )
@@ -127,7 +127,6 @@ def task_state(task: task_struct) -> int:
 # Fields of a task, in bytes; of the run queue and the per-CPU area, in words.
 _STATE: Final = task_struct.offsetof("__state")
 _STACK: Final = task_struct.offsetof("stack")
-_FLAGS: Final = task_struct.offsetof("flags")
 _ON_CPU: Final = task_struct.offsetof("on_cpu")
 _ON_RQ: Final = task_struct.offsetof("on_rq")
 _MM: Final = task_struct.offsetof("mm")
@@ -146,7 +145,9 @@ _PGD: Final = mm_struct.offsetof("pgd")
 _NEXT_TASK: Final = pcpu_hot.offsetof("next_task")
 _NEXT_CR3: Final = pcpu_hot.offsetof("next_cr3")
 _PREV_DEAD: Final = pcpu_hot.offsetof("prev_dead")
-_SWAPPER_PG_DIR: Final = vm_data.offsetof("swapper_pg_dir")
+_MM_USERS: Final = mm_struct.offsetof("mm_users")
+_MM_COUNT: Final = mm_struct.offsetof("mm_count")
+_INIT_MM: Final = vm_data.offsetof("init_mm")
 
 
 def sched_init(k: Kernel, idle: task_struct) -> None:
@@ -431,14 +432,26 @@ def yield_task(k: Kernel) -> None:
     update_curr(k)
     curr = k.u64[k.rq_word + RQ_CURR] & PHYSICAL_MASK
     SCHED_CLASSES[k.u32[(curr + TASK_CLASS) >> 2]].yield_task(k, curr)
-    resched_curr(k)
+    preempt_schedule(k)
 
 
-def pick_next_task(k: Kernel, *, preempt: bool = False) -> None:
+def preempt_schedule(k: Kernel) -> None:
+    """Let the running task, which is runnable, give way when the present host call is over.
+
+    The choice is made here and now, which saves the host call that schedule() would make.
+    """
+    if pick_next_task(k):
+        k.ask(WORK_SWITCH)
+
+
+def pick_next_task(k: Kernel, *, preempt: bool = False) -> bool:
     """Answer the assembly's schedule(): fill pcpu_hot.next_task and next_cr3.
 
     Args:
         preempt: the running task did not ask for it: it stays runnable whatever its state.
+
+    Returns:
+        False if nobody else is to run.
     """
     u64, u32, q = k.u64, k.u32, k.rq_word
     prev_va, idle_va = u64[q + RQ_CURR], u64[q + RQ_IDLE]
@@ -465,7 +478,7 @@ def pick_next_task(k: Kernel, *, preempt: bool = False) -> None:
     if task == prev:
         u64[pcpu + _NEXT_TASK >> 3] = 0
         _begin_turn(k, prev)
-        return
+        return False
     if not sleeps:
         kind.put_prev_task(k, prev)
     next_va = task_va(k, task)
@@ -480,9 +493,10 @@ def pick_next_task(k: Kernel, *, preempt: bool = False) -> None:
         u32[k.preempt_count_index] = PREEMPT_DISABLED
         u64[q + RQ_HRTICK] = NEVER
         reprogram(k)
-        return
+        return True
     u32[k.preempt_count_index] = 0
     _begin_turn(k, task)
+    return True
 
 
 def _schedule_bug(k: Kernel, prev: int) -> None:
@@ -505,16 +519,31 @@ def _account_switch(k: Kernel, prev: int, task: int, *, voluntary: bool) -> None
 
 
 def _switch_mm(k: Kernel, prev: int, task: int) -> None:
-    """Name the page table to be loaded with ``task``; 0: it has the same address space."""
-    u64 = k.u64
-    mm = u64[(task + _MM) >> 3]
-    place = (k.pcpu + _NEXT_CR3) >> 3
-    if not mm:
-        # A kernel thread runs on the kernel's own table, so that no dead one stays loaded.
-        u64[place] = u64[k.vm_word + (_SWAPPER_PG_DIR >> 3)] & PHYSICAL_MASK
-        if k.u32[(task + _FLAGS) >> 2] & PF_KTHREAD:
-            u64[(task + _ACTIVE_MM) >> 3] = k.data(vm_data).init_mm.va
-    elif mm == u64[(prev + _MM) >> 3]:
-        u64[place] = 0
-    else:
-        u64[place] = u64[((mm & PHYSICAL_MASK) + _PGD) >> 3] & PHYSICAL_MASK
+    """Name the page table to be loaded with ``task``; 0: the one that is loaded stays.
+
+    A kernel thread has no address space, and runs on the kernel's half of the one that is loaded
+    (``active_mm``): if the same program runs next, its translations are still there.  While it has
+    borrowed one it holds a reference, ``mm_count``; init_mm, which never goes, is not counted.  A
+    dead one is not lent, so that its table can be freed at once.
+
+    See: Linux kernel/sched/core.c context_switch(), Documentation/mm/active_mm.rst.
+    """
+    u64, u32 = k.u64, k.u32
+    mm, prev_mm = u64[(task + _MM) >> 3], u64[(prev + _MM) >> 3]
+    active = u64[(prev + _ACTIVE_MM) >> 3]
+    if not mm or not prev_mm:
+        init_mm = START_KERNEL_MAP + (k.vm_word << 3) + _INIT_MM
+        pa = active & PHYSICAL_MASK
+        alive = active != init_mm and u32[(pa + _MM_USERS) >> 2]
+        if alive and not prev_mm:
+            u32[(pa + _MM_COUNT) >> 2] -= 1  # not the last: those who use it have one together
+            u64[(prev + _ACTIVE_MM) >> 3] = 0
+        if not mm:
+            mm = u64[(task + _ACTIVE_MM) >> 3]
+            if mm in (0, init_mm):  # else it has slept after exit_mm(), and holds its own
+                mm = active if alive else init_mm
+                u64[(task + _ACTIVE_MM) >> 3] = mm
+                if alive:
+                    u32[(pa + _MM_COUNT) >> 2] += 1
+    u64[(k.pcpu + _NEXT_CR3) >> 3] = (
+        0 if mm == active else u64[((mm & PHYSICAL_MASK) + _PGD) >> 3] & PHYSICAL_MASK)

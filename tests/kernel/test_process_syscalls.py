@@ -30,9 +30,9 @@ from guest_kernel.layout.sched import (
     RLIMIT_NOFILE,
     TASK_INTERRUPTIBLE,
     THREAD_SIZE,
-    TIF_NEED_RESCHED,
     TIF_SIGPENDING,
     WORK_LOAD_BASES,
+    WORK_SWITCH,
     pcpu_hot,
     sched_data,
     task_struct,
@@ -429,15 +429,16 @@ def test_arch_prctl_has_the_base_loaded_at_once(world: World) -> None:
 
 def test_yield_gives_way_only_to_somebody(world: World) -> None:
     """Is the CPU given up if another task can run, and kept if not?"""
-    task, queue = world.task, runqueue(world.k)
-    running = queue.nr_running
-    assert running > 1
+    k, task, pcpu = world.k, world.task, world.k.data(pcpu_hot)
+    init = task_struct(k, world.init)
     assert world.call("sched_yield") == 0
-    assert task.thread_info.flags & TIF_NEED_RESCHED
-    task.thread_info.flags, queue.nr_running = 0, 1
+    assert (pcpu.work, pcpu.next_task, runqueue(k).curr) == (WORK_SWITCH, init, init)
+    pcpu.work, running = 0, runqueue(k).nr_running
+    runqueue(k).nr_running = 1
     assert world.call("sched_yield") == 0
-    assert not task.thread_info.flags
-    queue.nr_running = running
+    assert (pcpu.work, runqueue(k).curr) == (0, init)
+    runqueue(k).nr_running = running
+    assert task.on_rq
 
 
 def test_membarrier_keeps_registrations_as_linux(world: World) -> None:

@@ -1,0 +1,129 @@
+"""What a context switch loads and gives back: guest_kernel/sched/core.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from guest_kernel.layout.declare import PHYSICAL_MASK
+from guest_kernel.layout.hostcall import HostCall
+from guest_kernel.layout.mm_types import vm_data
+from guest_kernel.layout.sched import PF_KTHREAD, pcpu_hot, sched_data
+from guest_kernel.mm.page_alloc import nr_free_pages
+from ringlet.session import Session
+from tests.guest import compile_c
+
+SLEEPER = r"""
+#include <time.h>
+int main(void)
+{
+	struct timespec nap = { 0, 1000000 };
+	for (int i = 0; i < 5; i++)
+		nanosleep(&nap, 0);
+	return 0;
+}
+"""
+
+SHARERS = r"""
+#define _GNU_SOURCE
+#include <sched.h>
+#include <signal.h>
+#include <sys/wait.h>
+static char stack[65536];
+static int spin(void *unused)
+{
+	for (int i = 0; i < 10; i++)
+		sched_yield();
+	return 0;
+}
+int main(int argc, char **argv)
+{
+	clone(spin, stack + sizeof(stack), (argc > 1 ? 0 : CLONE_VM) | SIGCHLD, 0);
+	spin(0);
+	return wait(0) < 0;
+}
+"""
+
+
+def _program(folder: Path, name: str, text: str) -> str:
+    source = folder / f"{name}.c"
+    source.write_text(text)
+    return str(compile_c(source))
+
+
+def _switches(session: Session, argv: list[str]) -> list[tuple[bool, bool, bool]]:
+    """Run a program; return for each switch: from a kernel thread, to one, and if CR3 was loaded.
+
+    Switches between a program's start and end only.
+    """
+    k = session.kernel.k
+    pcpu, queue = k.data(pcpu_hot), k.data(sched_data).runqueues
+    call, found, seen = session.kernel.call, [], [queue.nr_switches]
+
+    def watch(value: int) -> None:
+        before = k.current()
+        call(value)
+        if queue.nr_switches != seen[0]:
+            seen[0] = queue.nr_switches
+            after = pcpu.next_task
+            assert after is not None
+            found.append((bool(before.flags & PF_KTHREAD), bool(after.flags & PF_KTHREAD),
+                          bool(pcpu.next_cr3)))
+
+    session.machine.host_call = watch
+    assert session.run(argv).status == 0
+    session.machine.host_call = session.kernel.call
+    return found
+
+
+def test_sleep_keeps_the_address_space_loaded(tmp_path: Path) -> None:
+    """Is CR3 left alone when a program sleeps, the idle task runs, and the same program wakes?"""
+    with Session(seed=1) as session:
+        found = _switches(session, [_program(tmp_path, "sleeper", SLEEPER)])
+    assert found.count((False, True, False)) == found.count((True, False, False)) == 5
+    # The last one: the program has died, and its table must not stay.
+    assert found[-1] == (False, True, True)
+
+
+def test_threads_keep_the_address_space_loaded(tmp_path: Path) -> None:
+    """Is CR3 loaded between two processes, and not between two tasks that share memory?"""
+    program = _program(tmp_path, "sharers", SHARERS)
+    with Session(seed=1) as session:
+        shared = [cr3 for old, new, cr3 in _switches(session, [program]) if not old and not new]
+        apart = [cr3 for old, new, cr3 in _switches(session, [program, "apart"])
+                 if not old and not new]
+    assert len(shared) >= 20
+    assert not any(shared)
+    assert len(apart) >= 20
+    assert all(apart)
+
+
+def test_borrowed_address_spaces_are_given_back(tmp_path: Path) -> None:
+    """Is every frame free again, and nothing but the kernel's table in use, when all is over?"""
+    programs = [_program(tmp_path, "sleeper", SLEEPER), _program(tmp_path, "sharers", SHARERS)]
+    with Session(seed=1) as session:
+        k = session.kernel.k
+        for program in programs * 2:
+            session.run([program])
+        before = nr_free_pages(k)
+        for program in programs:
+            session.run([program])
+            assert nr_free_pages(k) == before
+        curr = k.current()
+        assert curr.active_mm == k.data(vm_data).init_mm
+        assert session.machine.cpu.regs.cr3 == k.data(vm_data).swapper_pg_dir & PHYSICAL_MASK
+
+
+def test_yield_is_one_host_call(tmp_path: Path) -> None:
+    """Does sched_yield(2) switch in its own host call, without asking a second time?"""
+    program = _program(tmp_path, "sharers", SHARERS)
+    with Session(seed=1) as session:
+        call, calls = session.kernel.call, []
+
+        def watch(value: int) -> None:
+            calls.append(value)
+            call(value)
+
+        session.machine.host_call = watch
+        session.run([program])
+    assert calls.count(HostCall.SCHEDULE) < 10  # sleeps and deaths
+    assert calls.count(HostCall.EXIT_WORK) < 5
