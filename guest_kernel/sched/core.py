@@ -429,10 +429,13 @@ def scheduler_tick(k: Kernel) -> None:
 
 def yield_task(k: Kernel) -> None:
     """Let the others run first: sched_yield(2)."""
+    if k.u32[2 * k.rq_word + RQ_NR_RUNNING] < 2:
+        return
     update_curr(k)
     curr = k.u64[k.rq_word + RQ_CURR] & PHYSICAL_MASK
     SCHED_CLASSES[k.u32[(curr + TASK_CLASS) >> 2]].yield_task(k, curr)
-    preempt_schedule(k)
+    if _pick_next_task(k, preempt=False):
+        k.ask(WORK_SWITCH)
 
 
 def preempt_schedule(k: Kernel) -> None:
@@ -453,6 +456,11 @@ def pick_next_task(k: Kernel, *, preempt: bool = False) -> bool:
     Returns:
         False if nobody else is to run.
     """
+    update_curr(k)
+    return _pick_next_task(k, preempt)
+
+
+def _pick_next_task(k: Kernel, preempt: bool) -> bool:
     u64, u32, q = k.u64, k.u32, k.rq_word
     prev_va, idle_va = u64[q + RQ_CURR], u64[q + RQ_IDLE]
     prev = prev_va & PHYSICAL_MASK
@@ -460,7 +468,6 @@ def pick_next_task(k: Kernel, *, preempt: bool = False) -> bool:
         BUG(f"task {task_struct(k, prev).pid} has overrun its kernel stack")
     if u32[k.preempt_count_index] != (PREEMPT_DISABLED if prev_va == idle_va else 0):
         _schedule_bug(k, prev)
-    update_curr(k)
     kind = SCHED_CLASSES[u32[(prev + TASK_CLASS) >> 2]]
     sleeps = u32[(prev + _STATE) >> 2] and not preempt and prev_va != idle_va
     if sleeps:
@@ -479,11 +486,18 @@ def pick_next_task(k: Kernel, *, preempt: bool = False) -> bool:
         u64[pcpu + _NEXT_TASK >> 3] = 0
         _begin_turn(k, prev)
         return False
-    if not sleeps:
-        kind.put_prev_task(k, prev)
     next_va = task_va(k, task)
-    u64[q + RQ_CURR] = next_va
-    SCHED_CLASSES[u32[(task + TASK_CLASS) >> 2]].set_next_task(k, task)
+    next_kind = SCHED_CLASSES[u32[(task + TASK_CLASS) >> 2]]
+    if sleeps:
+        u64[q + RQ_CURR] = next_va
+        next_kind.set_next_task(k, task)
+    elif kind is next_kind:
+        u64[q + RQ_CURR] = next_va
+        kind.put_prev_set_next_task(k, prev, task)
+    else:
+        kind.put_prev_task(k, prev)
+        u64[q + RQ_CURR] = next_va
+        next_kind.set_next_task(k, task)
     _account_switch(k, prev, task, voluntary=bool(sleeps))
     u64[(pcpu + _NEXT_TASK) >> 3] = next_va
     _switch_mm(k, prev, task)

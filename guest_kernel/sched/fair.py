@@ -31,7 +31,14 @@ from guest_kernel.layout.sched import (
     rq,
     task_struct,
 )
-from guest_kernel.lib.rbtree import LEFT, RIGHT, rb_erase_va, rb_insert_color_va, rb_neighbour_va
+from guest_kernel.lib.rbtree import (
+    BLACK,
+    LEFT,
+    RIGHT,
+    rb_erase_va,
+    rb_insert_color_va,
+    rb_neighbour_va,
+)
 from guest_kernel.sched.rq import (
     CUSTOM_SLICE,
     DEQUEUE_SAVE,
@@ -109,6 +116,24 @@ class fair_sched_class(sched_class):
         _dequeue_entity(k, task)
         # While the two are equal it has not used up the slice that it was picked for.
         k.i64[(task >> 3) + _VLAG] = k.i64[(task >> 3) + _DEADLINE]
+
+    def put_prev_set_next_task(self, k: Kernel, prev: int, task: int) -> None:
+        u64, i64, q, w = k.u64, k.i64, k.rq_word, prev >> 3
+        if u64[q + _AVG_LOAD] != u64[(task >> 3) + _WEIGHT]:
+            _enqueue_entity(k, prev)
+            self.set_next_task(k, task)
+            return
+        # Nobody else waits: the tree is task's node alone, and becomes prev's.
+        vruntime, weight = i64[w + _VRUNTIME], u64[w + _WEIGHT]
+        if vruntime - i64[q + _ZERO] > _FAR:
+            i64[q + _ZERO] = vruntime
+        i64[q + _AVG_VRUNTIME] = (vruntime - i64[q + _ZERO]) * weight
+        u64[q + _AVG_LOAD] = weight
+        node = prev + _RUN_NODE + PAGE_OFFSET
+        n = (prev + _RUN_NODE) >> 3
+        u64[n], u64[n + LEFT], u64[n + RIGHT] = BLACK, 0, 0
+        u64[q + _ROOT] = u64[q + _LEFTMOST] = node
+        i64[(task >> 3) + _VLAG] = i64[(task >> 3) + _DEADLINE]  # as in set_next_task()
 
     def yield_task(self, k: Kernel, task: int) -> None:
         """Give up the rest of the slice, unless the task is ahead of the others anyway."""

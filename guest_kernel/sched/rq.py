@@ -79,6 +79,11 @@ class sched_class:
     def set_next_task(self, k: Kernel, task: int) -> None:
         """``task``, which was picked, begins to run."""
 
+    def put_prev_set_next_task(self, k: Kernel, prev: int, task: int) -> None:
+        """``prev`` stops running and stays runnable; ``task`` of the same class begins."""
+        self.put_prev_task(k, prev)
+        self.set_next_task(k, task)
+
     def yield_task(self, k: Kernel, task: int) -> None:
         """The running task lets the others run first."""
 

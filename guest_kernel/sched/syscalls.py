@@ -9,7 +9,7 @@ from guest_kernel.errors import Errno, SyscallError
 from guest_kernel.layout.sched import task_struct
 from guest_kernel.mm.uaccess import put_user_u64
 from guest_kernel.process.pid import find_process_by_pid
-from guest_kernel.sched.core import runqueue, yield_task
+from guest_kernel.sched.core import yield_task
 from guest_kernel.syscalls import SYSCALL_DEFINE, Int, UInt, UserPtr
 
 # System calls
@@ -18,8 +18,7 @@ from guest_kernel.syscalls import SYSCALL_DEFINE, Int, UInt, UserPtr
 @SYSCALL_DEFINE
 def sys_sched_yield(current: task_struct) -> int:
     """Let the other runnable tasks run first.  See sched_yield(2)."""
-    if runqueue(current.k).nr_running > 1:
-        yield_task(current.k)
+    yield_task(current.k)
     return 0
 
 

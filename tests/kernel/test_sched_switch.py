@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from guest_kernel.layout.declare import PHYSICAL_MASK
 from guest_kernel.layout.hostcall import HostCall
 from guest_kernel.layout.mm_types import vm_data
-from guest_kernel.layout.sched import PF_KTHREAD, pcpu_hot, sched_data
+from guest_kernel.layout.sched import PF_KTHREAD, pcpu_hot, sched_data, task_struct
+from guest_kernel.lib.rbtree import rbtree_inorder_for_each_entry
 from guest_kernel.mm.page_alloc import nr_free_pages
 from ringlet.session import Session
 from tests.guest import compile_c
@@ -111,6 +114,55 @@ def test_borrowed_address_spaces_are_given_back(tmp_path: Path) -> None:
         curr = k.current()
         assert curr.active_mm == k.data(vm_data).init_mm
         assert session.machine.cpu.regs.cr3 == k.data(vm_data).swapper_pg_dir & PHYSICAL_MASK
+
+
+FAMILY = r"""
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+	for (int i = 1; i < atoi(argv[1]); i++)
+		if (!fork())
+			break;
+	for (int i = 0; i < 20; i++)
+		sched_yield();
+	while (wait(0) > 0)
+		;
+	return 0;
+}
+"""
+
+
+@pytest.mark.parametrize("nr_tasks", [2, 3, 4])
+def test_tree_and_sums_follow_each_switch(tmp_path: Path, nr_tasks: int) -> None:
+    """Are exactly the waiting tasks in the tree, in order, and do the sums agree with it?
+
+    Two tasks take a shorter way through the tree than several.
+    """
+    program = _program(tmp_path, "family", FAMILY)
+    with Session(seed=1) as session:
+        k = session.kernel.k
+        queue, call, sizes = k.data(sched_data).runqueues, session.kernel.call, set()
+
+        def watch(value: int) -> None:
+            call(value)
+            cfs = queue.cfs
+            tasks = list(rbtree_inorder_for_each_entry(cfs.tasks_timeline, task_struct,
+                                                       "se.run_node"))
+            deadlines = [task.se.deadline for task in tasks]
+            assert deadlines == sorted(deadlines)
+            assert queue.curr not in tasks
+            assert cfs.tasks_timeline.rb_leftmost == (tasks[0].se.run_node if tasks else None)
+            assert cfs.avg_load == sum(task.se.load_weight for task in tasks)
+            assert cfs.avg_vruntime == sum(
+                task.se.load_weight * (task.se.vruntime - cfs.zero_vruntime) for task in tasks)
+            sizes.add(len(tasks))
+
+        session.machine.host_call = watch
+        assert session.run([program, str(nr_tasks)]).status == 0
+    assert max(sizes) >= nr_tasks - 1
 
 
 def test_yield_is_one_host_call(tmp_path: Path) -> None:
