@@ -54,6 +54,7 @@ from guest_kernel.process.fork import CLONE_FILES, CLONE_FS, init_idle, kernel_t
 from guest_kernel.process.kthread import KthreadFn, kthread_init
 from guest_kernel.process.pid import find_task_by_vpid, pid_init, pid_max_max, pid_max_min
 from guest_kernel.process.sys import UTS_RELEASE
+from guest_kernel.sched import options as sched_options
 from guest_kernel.sched.core import sched_init, wake_up_process
 from guest_kernel.sched.wait import schedule_timeout
 from guest_kernel.time.hrtimer import hrtimers_init
@@ -80,7 +81,11 @@ def start_kernel(k: Kernel) -> None:
     idle = init_idle(k)
     k.data(pcpu_hot).current_task = idle
     k.data(pcpu_hot).top_of_stack = idle.stack + THREAD_SIZE
-    sched_init(k, idle)
+    try:
+        sched_init(k, idle, sched_options.parse(options.get("sched", "fair"),
+                                                options.get("quantum")))
+    except ValueError as error:
+        BUG(f"Command line: {error}")
     pid_init(k, _pid_max(k, options))
     timekeeping_init(k)
     init_8259A(k)

@@ -42,6 +42,12 @@ def _parser() -> argparse.ArgumentParser:
                      help="print what the run has cost to standard error: --stats or --stats=json")
     run.add_argument("--timeout", type=_seconds, metavar="S",
                      help="give up after S seconds of virtual time, with status 124")
+    run.add_argument("--sched", default="fair", metavar="NAME",
+                     help="who gets the processor: fair (default), fifo, sjf, stcf, rr, lottery, "
+                          "stride, or mlfq[,queues=N][,allotment=TIME][,boost=TIME]")
+    run.add_argument("--quantum", metavar="TIME",
+                     help="length of a turn: nanoseconds, or with a suffix us, ms or s "
+                          "(default 4ms)")
     run.add_argument("--realtime", action="store_true",
                      help="do not let virtual time run ahead of the host's")
     run.add_argument("--dmesg", action="store_true",
@@ -68,7 +74,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 # Options of ``run`` whose value follows them, and those that may come without one.
-_WITH_VALUE = frozenset({"--mem", "--seed", "--append", "--env", "--timeout", "--microcode"})
+_WITH_VALUE = frozenset({"--mem", "--seed", "--append", "--env", "--timeout", "--microcode",
+                         "--sched", "--quantum"})
 _DEFAULT_VALUE = {"--strace": "--strace=", "--stats": "--stats=text"}
 
 

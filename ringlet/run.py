@@ -32,6 +32,8 @@ class Options(NamedTuple):
     strace: str | None = None  # a file's name; empty: standard error
     stats: str | None = None  # "text" or "json"
     timeout: float | None = None
+    sched: str = "fair"
+    quantum: str | None = None
     realtime: bool = False
     dmesg: bool = False
     microcode: MicrocodeKind | None = None
@@ -55,10 +57,10 @@ def run(options: Options) -> int:
             session = stack.enter_context(Session(
                 mem=options.mem, seed=options.seed, microcode=options.microcode, tty=tty,
                 rows=rows, columns=columns, realtime=options.realtime, append=options.append,
-                output=_write))
+                sched=options.sched, quantum=options.quantum, output=_write))
         except ProgramError as error:
             return _fail(str(error), error.status)
-        except (BootError, EngineError, OutOfFrames, OSError) as error:
+        except (BootError, EngineError, OutOfFrames, OSError, ValueError) as error:
             return _fail(str(error), OUR_ERROR)
         # What has been made until here stays: nothing of it need be looked through again.
         gc.freeze()

@@ -17,6 +17,7 @@ from guest_kernel.init import pack_request, request_run
 from guest_kernel.layout.init import init_data
 from guest_kernel.layout.mm_types import MM_ANONPAGES
 from guest_kernel.printk import dmesg
+from guest_kernel.sched.options import parse
 from ringlet import root
 from ringlet.console import Input
 from ringlet.stats import Statistics
@@ -67,23 +68,33 @@ class Session:
         panic_on_oops: a mistake of the kernel's stops the machine, instead of killing the task.
         append: more words for the kernel's command line, such as ``pid_max=400``: docs/boot.md.
         realtime: do not let virtual time run ahead of the host's.
+        sched: who schedules: see guest_kernel/sched/options.py.
+        quantum: length of a turn, in ns or as "4ms"; None: the policy's own.
         output: gets what the console sends; by default it gathers in each :class:`Result`.
 
     Raises:
         BootError: too little memory.
+        ValueError: ``sched`` or ``quantum`` makes no sense.
     """
 
     def __init__(self, mem: int = DEFAULT_MEM, seed: int = 0,
                  microcode: MicrocodeKind | None = None, tty: bool = False, rows: int = 24,
                  columns: int = 80, epoch: int = DEFAULT_EPOCH, realtime: bool = False,
-                 panic_on_oops: bool = False, append: str = "",
+                 panic_on_oops: bool = False, append: str = "", sched: str = "fair",
+                 quantum: int | str | None = None,
                  output: Callable[[bytes], None] | None = None) -> None:
         self.realtime = realtime
         self.output = output
         self._output_error: BaseException | None = None
+        turn = None if quantum is None else str(quantum)
+        parse(sched, turn)  # says what is wrong before the kernel does
         self.machine = Machine(mem, microcode=microcode, epoch=epoch,
                                output=None if output is None else self._emit)
         options = f"seed={seed}"
+        if sched != "fair":
+            options += f" sched={sched}"
+        if turn is not None:
+            options += f" quantum={turn}"
         if tty:
             options += f" console=tty rows={rows} columns={columns}"
         if panic_on_oops:

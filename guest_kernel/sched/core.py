@@ -17,7 +17,6 @@ from guest_kernel.layout.declare import PHYSICAL_MASK, START_KERNEL_MAP
 from guest_kernel.layout.mm_types import mm_struct, vm_data
 from guest_kernel.layout.sched import (
     DEFAULT_PRIO,
-    FAIR_SCHED_CLASS,
     IDLE_SCHED_CLASS,
     MAX_PRIO,
     MAX_RT_PRIO,
@@ -46,6 +45,8 @@ from guest_kernel.layout.sched import (
 from guest_kernel.lib.list import INIT_LIST_HEAD
 from guest_kernel.sched.fair import fair_sched_class
 from guest_kernel.sched.idle import idle_sched_class
+from guest_kernel.sched.options import POLICIES, Options
+from guest_kernel.sched.ostep import OSTEP_CLASSES
 from guest_kernel.sched.rq import (
     DEQUEUE_SAVE,
     DEQUEUE_SLEEP,
@@ -71,14 +72,14 @@ from guest_kernel.sched.rq import (
     task_va,
 )
 from guest_kernel.sched.rt import rt_sched_class
-from guest_kernel.time.hrtimer import NEVER, TICK_NSEC, reprogram
+from guest_kernel.time.hrtimer import NEVER, reprogram
 from guest_kernel.time.timekeeping import ktime_get
 
 __all__ = ["need_resched", "resched_curr", "runqueue"]  # part of this interface, from rq.py
 
 # The classes, by *_SCHED_CLASS.
 SCHED_CLASSES: Final[tuple[sched_class, ...]] = (
-    rt_sched_class(), fair_sched_class(), idle_sched_class())
+    rt_sched_class(), fair_sched_class(), idle_sched_class(), *OSTEP_CLASSES)
 
 # In which order they are asked, by the class of the tasks that are not real-time.
 _IN_ORDER: Final = tuple((SCHED_CLASSES[RT_SCHED_CLASS], normal, SCHED_CLASSES[IDLE_SCHED_CLASS])
@@ -150,14 +151,21 @@ _MM_COUNT: Final = mm_struct.offsetof("mm_count")
 _INIT_MM: Final = vm_data.offsetof("init_mm")
 
 
-def sched_init(k: Kernel, idle: task_struct) -> None:
+_DEFAULTS: Final = Options()
+
+
+def sched_init(k: Kernel, idle: task_struct, options: Options = _DEFAULTS) -> None:
     """Set up the run queue, with ``idle`` running."""
     queue = runqueue(k)
     for head in (*queue.rt.active.queue, *queue.ostep.queue):
         INIT_LIST_HEAD(head)
     queue.curr = queue.idle = idle
-    queue.normal_class = FAIR_SCHED_CLASS
-    queue.quantum = TICK_NSEC
+    queue.normal_class = POLICIES[options.policy]
+    queue.quantum = options.quantum
+    queue.ostep.nr_queues = options.queues
+    queue.ostep.allotment = options.allotment
+    queue.ostep.boost_period = options.boost
+    queue.ostep.next_boost = ktime_get(k) + options.boost
     queue.hrtick = NEVER
     queue.turn_cost = _turn_cost(k)
     idle.prio = MAX_PRIO

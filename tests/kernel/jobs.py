@@ -14,10 +14,11 @@ from emulator.cpu.control import Exit
 from guest_kernel.init import pack_request, run_program
 from guest_kernel.layout.declare import PHYSICAL_MASK
 from guest_kernel.layout.init import init_data
-from guest_kernel.layout.sched import pcpu_hot, sched_data, task_struct
+from guest_kernel.layout.sched import SCHED_NORMAL, pcpu_hot, sched_data, task_struct
 from guest_kernel.mm.slab import kmalloc
 from guest_kernel.process import kthread
 from guest_kernel.process.fork import kernel_thread
+from guest_kernel.sched.core import Attributes, set_attributes
 from guest_kernel.sched.wait import schedule_timeout
 from guest_kernel.time.timekeeping import ktime_get
 from guest_kernel.traps import RUN_IRQ
@@ -78,8 +79,13 @@ class Jobs:
 
         machine.host_call = call
 
-    def add(self, program: Path, *arguments: str, arrival: int = 0) -> task_struct:
-        """Add a job: a program of the host, to be run from ``arrival`` ns on."""
+    def add(self, program: Path, *arguments: str, arrival: int = 0, policy: int = SCHED_NORMAL,
+            nice: int = 0, priority: int = 0, runtime: int = 0) -> task_struct:
+        """Add a job: a program of the host, to be run from ``arrival`` ns on.
+
+        Args:
+            policy, nice, priority, runtime: see sched.core.Attributes.
+        """
         k = self.session.kernel.k
         path = "/" + program.name
         self.session.install(path, program.read_bytes(), 0o755)
@@ -95,6 +101,7 @@ class Jobs:
         running, pcpu.current_task = pcpu.current_task, init
         task = kernel_thread(k, JOB, words, b"job")  # a child of init, which will reap it
         pcpu.current_task = running
+        set_attributes(task, Attributes(policy, False, nice, priority, runtime))
         self.tasks.append(task)
         self._pids.append(task.pid)
         return task
@@ -114,6 +121,11 @@ class Jobs:
     def response(self, job: int, arrival: int = 0) -> int:
         """Return the ns from a job's arrival to its first turn."""
         return next(t for t, j in self.turns if j == job and t >= arrival) - arrival
+
+    def timeline(self, unit: int, n: int) -> list[int | None]:
+        """Return which job ran in the middle of each of the first ``n`` units of time."""
+        return [next((job for time, job in reversed(self.turns) if time <= unit * i + unit // 2),
+                     None) for i in range(n)]
 
     def turnaround(self, job: int, arrival: int = 0) -> int:
         """Return the ns from a job's arrival to its end."""
