@@ -277,17 +277,20 @@ def sched_fork(task: task_struct) -> None:
     task.ostep.clear()
     INIT_LIST_HEAD(entity.group_node)
     INIT_LIST_HEAD(task.rt.run_list)
-    if task.sched_reset_on_fork:
+    reset = task.sched_reset_on_fork
+    if reset:
         if rt_policy(task.policy):
             task.policy, task.static_prio, task.rt_priority = SCHED_NORMAL, DEFAULT_PRIO, 0
         elif task.static_prio < DEFAULT_PRIO:
             task.static_prio = DEFAULT_PRIO
-        entity.custom_slice = 0
         task.sched_reset_on_fork = 0
     task.prio = task.normal_prio = normal_prio(task)
     entity.load_weight = weight_of(task)
     task.sched_class = class_of(task)
-    SCHED_CLASSES[task.sched_class].task_fork(task.k, task.pa)
+    kind = SCHED_CLASSES[task.sched_class]
+    if reset:
+        kind.set_runtime(task.k, task.pa, 0)
+    kind.task_fork(task.k, task.pa)
 
 
 # ------------------------------------------------------------------------- policy and priority

@@ -183,8 +183,8 @@ class fair_sched_class(sched_class):
 
     def set_runtime(self, k: Kernel, task: int, runtime: int) -> None:
         k.u32[(task + CUSTOM_SLICE) >> 2] = int(runtime != 0)
-        if runtime:
-            k.u64[(task >> 3) + _SLICE] = max(MIN_SLICE, min(runtime, MAX_SLICE))
+        k.u64[(task >> 3) + _SLICE] = (max(MIN_SLICE, min(runtime, MAX_SLICE)) if runtime
+                                       else k.u64[k.rq_word + RQ_QUANTUM])
 
     def reweight_task(self, k: Kernel, task: int, weight: int) -> None:
         """Change the weight; lag and what is left of the slice stay, in real time."""

@@ -5,10 +5,12 @@ See: sched(7), sched_setaffinity(2), futex(2), membarrier(2), rseq(2).
 
 from __future__ import annotations
 
+import struct
 from typing import Final
 
+from guest_kernel.errors import Errno
 from ringlet.strace.arguments import indirect
-from ringlet.strace.call import At, Call, Choice, Format, Out, Signature
+from ringlet.strace.call import Also, At, Call, Choice, Format, Out, Signature
 from ringlet.strace.clocks import timespec
 from ringlet.strace.names import Flags, Names
 from ringlet.strace.text import (
@@ -41,6 +43,64 @@ def _cpus(call: Call, va: int) -> str:
     bits = int.from_bytes(data, "little")
     cpus = [str(cpu) for cpu in range(bits.bit_length()) if bits >> cpu & 1]
     return f"[{' '.join([*cpus, '...'] if size > _CPU_SET_SIZE else cpus)}]"
+
+
+# ---------------------------------------------------------------------------- sched_attr
+
+_SCHED_FLAGS: Final = Flags("SCHED_FLAG_???", """
+    SCHED_FLAG_RESET_ON_FORK=0x1 SCHED_FLAG_RECLAIM=0x2 SCHED_FLAG_DL_OVERRUN=0x4
+    SCHED_FLAG_KEEP_POLICY=0x8 SCHED_FLAG_KEEP_PARAMS=0x10 SCHED_FLAG_UTIL_CLAMP_MIN=0x20
+    SCHED_FLAG_UTIL_CLAMP_MAX=0x40""", bits=64)
+_KEEP_POLICY: Final = 0x8
+_KEEP_PARAMS: Final = 0x10
+_SCHED_ATTR: Final = struct.Struct("<IIQiIQQQII")
+_SCHED_ATTR_MIN: Final = 48  # the structure's first version
+
+
+def _sched_attr(call: Call, va: int, size: int, room: int) -> str:
+    """The first ``size`` bytes of a struct sched_attr that has room for ``room``."""
+    data = call.memory.read(va, min(size, _SCHED_ATTR.size))
+    if data is None:
+        return address(call, va)
+    own, policy, flags, nice, priority, runtime, deadline, period, util_min, util_max = (
+        _SCHED_ATTR.unpack(data.ljust(_SCHED_ATTR.size, b"\0")))
+    parts = [f"size={own}"]
+    if size >= _SCHED_ATTR_MIN:
+        if not flags & (_KEEP_POLICY | _KEEP_PARAMS):
+            parts.append(f"sched_policy={_SCHED(call, policy)}")
+        parts.append(f"sched_flags={_SCHED_FLAGS(call, flags)}")
+        if not flags & _KEEP_PARAMS:
+            parts += [f"sched_nice={nice}", f"sched_priority={priority}",
+                      f"sched_runtime={runtime}", f"sched_deadline={deadline}",
+                      f"sched_period={period}"]
+    if size >= _SCHED_ATTR.size:
+        parts += [f"sched_util_min={util_min}", f"sched_util_max={util_max}"]
+    if room > min(size, _SCHED_ATTR.size) >= _SCHED_ATTR_MIN:
+        parts.append("...")
+    return f"{{{', '.join(parts)}}}"
+
+
+def _attr_given(call: Call, va: int) -> str:
+    """What sched_setattr(2) is given: as long as it says itself."""
+    data = call.memory.read(va, 4) if va else None
+    if data is None:
+        return address(call, va)
+    size = int.from_bytes(data, "little") or _SCHED_ATTR_MIN
+    return _sched_attr(call, va, size, size)
+
+
+def _attr_size(call: Call, va: int) -> str:
+    """The size that the kernel knows, which it stores for who has given another."""
+    data = call.memory.read(va, 4) if call.result == -Errno.E2BIG else None
+    return "" if data is None else f" => {{size={int.from_bytes(data, 'little')}}}"
+
+
+def _attr_got(call: Call, va: int) -> str:
+    """What sched_getattr(2) has stored."""
+    data = None if call.failed else call.memory.read(va, 4)
+    if data is None:
+        return address(call, va)
+    return _sched_attr(call, va, int.from_bytes(data, "little"), call.arguments[2] & 0xFFFF_FFFF)
 
 
 # ---------------------------------------------------------------------------- futex
@@ -149,6 +209,8 @@ CALLS: Final[dict[str, Signature | Choice]] = {
     "sched_getscheduler": Signature(int_, result=_policy_result),
     "sched_get_priority_max": Signature(_SCHED),
     "sched_get_priority_min": Signature(_SCHED),
+    "sched_setattr": Signature(int_, _attr_given, Also(1, _attr_size), uint),
+    "sched_getattr": Signature(int_, Out(_attr_got), uint, uint),
     "sched_rr_get_interval": Signature(int_, Out(timespec)),
     "futex": Choice(lambda call: _FUTEX_FORMS.get(call.arguments[1] & 0x7F, _FUTEX_OTHER)),
     "sched_setaffinity": Signature(int_, uint, _cpus),

@@ -42,12 +42,12 @@ _ARGUMENTS: Final = {
     3: "shmget shmat shmctl socket connect accept sendmsg recvmsg bind getsockname getpeername "
        "msgctl syslog sysfs modify_ldt ioperm init_module nfsservctl tuxcall "
        "security listxattr llistxattr flistxattr io_submit io_cancel lookup_dcookie "
-       "set_mempolicy mq_getsetattr ioprio_set open_by_handle_at finit_module sched_setattr "
+       "set_mempolicy mq_getsetattr ioprio_set open_by_handle_at finit_module "
        "seccomp bpf open_tree fsmount fspick landlock_create_ruleset map_shadow_stack mseal "
        "lsm_list_modules",
     4: "socketpair msgsnd ptrace quotactl getxattr lgetxattr fgetxattr epoll_ctl_old "
        "epoll_wait_old mq_open kexec_load request_key migrate_pages vmsplice accept4 "
-       "sendmmsg sched_getattr io_uring_register quotactl_fd landlock_add_rule reboot cachestat "
+       "sendmmsg io_uring_register quotactl_fd landlock_add_rule reboot cachestat "
        "fchmodat2 futex_wake futex_requeue statmount listmount lsm_get_self_attr "
        "lsm_set_self_attr",
     5: "setsockopt getsockopt msgrcv mount query_module getpmsg putpmsg afs_syscall setxattr "

@@ -16,8 +16,9 @@ from typing import NamedTuple
 import pytest
 
 from guest_kernel.layout.sched import sched_data
+from guest_kernel.sched.options import POLICIES
 from ringlet.session import Session
-from tests.guest import userland
+from tests.guest import ROOT, compile_c, run_native, userland
 from tests.kernel.jobs import Jobs
 
 UNIT = 100_000
@@ -184,3 +185,17 @@ def test_stride_is_the_books_table() -> None:
     with Session(seed=1, sched="stride", quantum=UNIT) as session:
         done = run(session, Job(50, 0, 100), Job(50, 0, 50), Job(50, 0, 250), until=17)
         assert done.timeline(UNIT, 16) == [0, 1, 2, 2, 2, 0, 2, 2] * 2
+
+
+# ---- programs
+
+
+@pytest.mark.native
+@pytest.mark.parametrize("policy", sorted(POLICIES))
+def test_program_that_forks_answers_as_on_linux_under_every_policy(policy: str) -> None:
+    """Do children, waiting and the calls about scheduling work whoever schedules?"""
+    quantum = None if policy in ("fifo", "sjf", "stcf") else 50
+    source = ROOT / "tests" / "syscalls" / "sched_fork.c"
+    with Session(seed=1, panic_on_oops=True, sched=policy, quantum=quantum) as session:
+        result = session.run([str(compile_c(source))], timeout=60)
+    assert (result.status, result.output) == run_native([str(compile_c(source))])

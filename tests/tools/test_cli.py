@@ -56,6 +56,17 @@ def test_what_follows_the_program_is_the_program_s(options: list[str]) -> None:
     assert ringlet("run", *options, *words).stdout == b"-- --seed -- run\n"
 
 
+def test_policy_and_quantum_decide_whose_output_comes_first() -> None:
+    """Do children of a shell print one after the other, or in turns, as the options say?"""
+    script = "for j in A B C; do for i in {1..8}; do echo -n $j; done & done; wait"
+    bash = str(program("bash-static"))
+    fifo = ringlet("run", "--sched", "fifo", bash, "-c", script).stdout
+    turns = ringlet("run", "--sched=rr", "--quantum", "20us", bash, "-c", script).stdout
+    assert fifo == b"A" * 8 + b"B" * 8 + b"C" * 8
+    assert sorted(turns) == sorted(fifo)
+    assert len(set(turns[:6])) == 3
+
+
 def test_environment_is_small_and_can_be_set() -> None:
     """Does the program get the variables given, and none of the host's?"""
     done = ringlet("run", "--env", "A=1", "--env", "B=x y", str(program("busybox")), "env")
@@ -72,6 +83,9 @@ def test_environment_is_small_and_can_be_set() -> None:
      "ringlet: 8 KiB of memory are not enough; this needs "),
     (["--mem", "2560K", str(program("bash-static"))], 125,
      f"ringlet: {program('bash-static')}: does not fit in 2560 KiB of memory"),
+    (["--sched", "fifo", "--quantum", "4ms", str(userland("hello"))], 125,
+     "ringlet: fifo has no quantum: a task runs as long as it likes"),
+    (["--sched=cfs", str(userland("hello"))], 125, "ringlet: 'cfs' is no scheduling policy: "),
     (["/bin/true"], 127, "ringlet: /bin/true: its program interpreter (dynamic linker) is not in"),
 ])
 def test_what_cannot_be_run_is_said_in_one_line(arguments: list[str], status: int,

@@ -483,7 +483,8 @@ NORMAL = [(re.compile(pattern), replacement) for pattern, replacement in (
     # Process numbers, also in the names of scratch directories and thus in their lengths.
     (r"^((?:set_tid_address|getpid|gettid|getppid|getpgrp)\(.*\)) = \d+", r"\1 = PID"),
     (r"^(getpgid|getsid)\(\d+\) = \d+", r"\1(PID) = PID"),
-    (r"^(prlimit64|sched_getaffinity|get_robust_list)\((?!0,)\d+,", r"\1(PID,"),
+    (r"^(prlimit64|sched_\w+|get_robust_list)\((?!0[,)])\d+", r"\1(PID"),
+    (r"^([gs]etpriority\(PRIO_(?:PROCESS|PGRP)), (?!0[,)])\d+", r"\1, PID"),
     (r"(/tmp/\w+)\.\d+", r"\1.PID"),
     (r"^(getcwd\(\"/tmp.*\)) = \d+", r"\1 = N"),
     # Time.
@@ -496,6 +497,9 @@ NORMAL = [(re.compile(pattern), replacement) for pattern, replacement in (
     (r"nodename=\"[^\"]*\"", 'nodename="NAME"'),
     (r"^sysinfo\(.*\)", "sysinfo()"),
     (r"^(sched_getaffinity\(\w+, \d+), \[[\d ]*\]\) = \d+", r"\1, [CPUS]) = N"),
+    (r"^(sched_setaffinity\(-?\w+, \d+), \[[\d .]*\]", r"\1, [CPUS]"),
+    (r"^(sched_getattr\(.*sched_runtime)=\d+", r"\1=N"),
+    (r"^(getpriority\(PRIO_USER, 0\)) = \d+", r"\1 = N"),
     (r"(RLIMIT_(?:NPROC|NOFILE|SIGPENDING|MEMLOCK).*)rlim_cur=[^,]*, rlim_max=[^}]*",
      r"\1rlim_cur=N, rlim_max=N"),
     # Numbers and keys of sets of semaphores, what other sets there are, and limits.
