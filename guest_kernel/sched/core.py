@@ -185,7 +185,7 @@ def _turn_cost(k: Kernel) -> int:
     symbols = k.symbols
     if "schedule" not in symbols:
         return 0  # no image, no code
-    parts = (("schedule", "ret_from_fork"), ("work_schedule", "exit_work"),
+    parts = (("schedule", "ret_from_fork"), ("do_host_work", "exit_work"),
              ("exit_work", "bad_iret"))
     return sum(symbols[end] - symbols[begin] for begin, end in parts)
 
