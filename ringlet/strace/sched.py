@@ -57,27 +57,26 @@ _SCHED_ATTR: Final = struct.Struct("<IIQiIQQQII")
 _SCHED_ATTR_MIN: Final = 48  # the structure's first version
 
 
-def _sched_attr(call: Call, va: int, size: int, room: int) -> str:
-    """The first ``size`` bytes of a struct sched_attr that has room for ``room``."""
-    data = call.memory.read(va, min(size, _SCHED_ATTR.size))
-    if data is None:
-        return address(call, va)
+def _sched_attr(call: Call, data: bytes, size: int, left_out: int) -> str:
+    """A struct sched_attr that says to be of ``size`` bytes.
+
+    Args:
+        left_out: flags that say that policy or parameters do not count.
+    """
     own, policy, flags, nice, priority, runtime, deadline, period, util_min, util_max = (
         _SCHED_ATTR.unpack(data.ljust(_SCHED_ATTR.size, b"\0")))
     parts = [f"size={own}"]
     if size >= _SCHED_ATTR_MIN:
-        if not flags & (_KEEP_POLICY | _KEEP_PARAMS):
+        if not flags & left_out & (_KEEP_POLICY | _KEEP_PARAMS):
             parts.append(f"sched_policy={_SCHED(call, policy)}")
         parts.append(f"sched_flags={_SCHED_FLAGS(call, flags)}")
-        if not flags & _KEEP_PARAMS:
+        if not flags & left_out & _KEEP_PARAMS:
             parts += [f"sched_nice={nice}", f"sched_priority={priority}",
                       f"sched_runtime={runtime}", f"sched_deadline={deadline}",
                       f"sched_period={period}"]
     if size >= _SCHED_ATTR.size:
         parts += [f"sched_util_min={util_min}", f"sched_util_max={util_max}"]
-    if room > min(size, _SCHED_ATTR.size) >= _SCHED_ATTR_MIN:
-        parts.append("...")
-    return f"{{{', '.join(parts)}}}"
+    return ", ".join(parts)
 
 
 def _attr_given(call: Call, va: int) -> str:
@@ -86,7 +85,12 @@ def _attr_given(call: Call, va: int) -> str:
     if data is None:
         return address(call, va)
     size = int.from_bytes(data, "little") or _SCHED_ATTR_MIN
-    return _sched_attr(call, va, size, size)
+    if size >= _SCHED_ATTR_MIN:
+        data = call.memory.read(va, min(size, _SCHED_ATTR.size))
+        if data is None:
+            return address(call, va)
+    more = ", ..." if size > _SCHED_ATTR.size else ""
+    return f"{{{_sched_attr(call, data, size, _KEEP_POLICY | _KEEP_PARAMS)}{more}}}"
 
 
 def _attr_size(call: Call, va: int) -> str:
@@ -97,10 +101,13 @@ def _attr_size(call: Call, va: int) -> str:
 
 def _attr_got(call: Call, va: int) -> str:
     """What sched_getattr(2) has stored."""
-    data = None if call.failed else call.memory.read(va, 4)
+    room = call.arguments[2] & 0xFFFF_FFFF
+    data = call.fetch(va, min(room, _SCHED_ATTR.size)) if room else None
     if data is None:
         return address(call, va)
-    return _sched_attr(call, va, int.from_bytes(data, "little"), call.arguments[2] & 0xFFFF_FFFF)
+    size = int.from_bytes(data[:4], "little")
+    more = ", ..." if room > size >= _SCHED_ATTR_MIN else ""
+    return f"{{{_sched_attr(call, data, size, 0)}{more}}}"
 
 
 # ---------------------------------------------------------------------------- futex
