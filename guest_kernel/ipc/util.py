@@ -15,18 +15,17 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from itertools import chain
 from typing import Final, NamedTuple
 
-from guest_kernel.errors import BUG, Errno, SyscallError
+from guest_kernel.errors import Errno, SyscallError
 from guest_kernel.fs.inode import in_group_p
 from guest_kernel.kernel import Kernel
 from guest_kernel.layout.declare import PHYSICAL_MASK
 from guest_kernel.layout.ipc import IPC_KEY_CHAINS, ipc_ids, kern_ipc_perm
 from guest_kernel.layout.list import hlist_head
 from guest_kernel.layout.sched import task_struct
+from guest_kernel.lib.idr import idr_alloc_cyclic, idr_find, idr_init, idr_remove
 from guest_kernel.lib.list import hlist_add_head, hlist_del, hlist_for_each_entry
-from guest_kernel.lib.xarray import xa_erase, xa_load, xa_store
 from guest_kernel.mm.vma import capable
 
 # ---- flags of semget(2) and its like
@@ -55,7 +54,6 @@ IPC64_PERM: Final = struct.Struct("<i5IH2x4x16x")
 _NO_ID: Final = 0xFFFF_FFFF  # (uid_t)-1 and (gid_t)-1 are nobody's
 
 _KEY_HT: Final = ipc_ids.offsetof("key_ht")
-_IPCS: Final = ipc_ids.offsetof("ipcs")
 _SEQ: Final = kern_ipc_perm.offsetof("seq")
 _EUID: Final = task_struct.offsetof("euid")
 
@@ -86,6 +84,7 @@ class ipc_ops(NamedTuple):
 
 def ipc_init_ids(ids: ipc_ids) -> None:
     """Say that there are no objects of a kind.  ``ids`` is filled with zeros."""
+    idr_init(ids.ipcs_idr)
     ids.max_idx = ids.last_idx = -1
 
 
@@ -114,7 +113,8 @@ def ipc_addid(current: task_struct, ids: ipc_ids, new: kern_ipc_perm, limit: int
         raise SyscallError(Errno.ENOSPC)
     new.uid = new.cuid = current.euid
     new.gid = new.cgid = current.egid
-    index = _alloc_index(ids, new.va, min(max(in_use * 3 // 2, IPC_MIN_CYCLE), IPCMNI))
+    index = idr_alloc_cyclic(ids.ipcs_idr, new.va, 0,
+                             min(max(in_use * 3 // 2, IPC_MIN_CYCLE), IPCMNI))
     if index <= ids.last_idx:
         ids.seq = (ids.seq + 1) % IPCID_SEQ_MAX
     ids.last_idx = index
@@ -127,32 +127,16 @@ def ipc_addid(current: task_struct, ids: ipc_ids, new: kern_ipc_perm, limit: int
     return new.id
 
 
-def _alloc_index(ids: ipc_ids, entry: int, end: int) -> int:
-    """Store ``entry`` at the next free index below ``end``, of which one is; return the index.
-
-    See: Linux idr_alloc_cyclic().
-    """
-    start: int = ids.ipcs_next
-    for index in chain(range(start, end), range(min(start, end))):
-        if not xa_load(ids.ipcs, index):
-            break
-    else:
-        BUG(f"ipc_ids {ids.va:#x}: {ids.in_use} in use, and none of {end} is free")
-    xa_store(ids.ipcs, index, entry)
-    ids.ipcs_next = index + 1
-    return index
-
-
 def ipc_rmid(ids: ipc_ids, ipcp: kern_ipc_perm) -> None:
     """Have an object found no more, by number or by key."""
     index = ipcid_to_idx(ipcp.id)
-    xa_erase(ids.ipcs, index)
+    idr_remove(ids.ipcs_idr, index)
     if ipcp.key != IPC_PRIVATE:
         hlist_del(ipcp.khtnode)
     ids.in_use -= 1
     if index == ids.max_idx:
         index -= 1
-        while index >= 0 and not xa_load(ids.ipcs, index):
+        while index >= 0 and not idr_find(ids.ipcs_idr, index):
             index -= 1
         ids.max_idx = index
 
@@ -164,7 +148,7 @@ def ipc_obtain_object_idr(ids: ipc_ids, number: int) -> kern_ipc_perm:
         SyscallError: EINVAL: there is none.
     """
     k: Kernel = ids.k
-    va = xa_load(ids.ipcs, number & IPCMNI - 1)
+    va = idr_find(ids.ipcs_idr, number & IPCMNI - 1)
     if not va:
         raise SyscallError(Errno.EINVAL)
     return kern_ipc_perm(k, va & PHYSICAL_MASK)

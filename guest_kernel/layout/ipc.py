@@ -21,7 +21,7 @@ from guest_kernel.layout.declare import (
 from guest_kernel.layout.list import hlist_node, list_head
 from guest_kernel.layout.sched import pid, task_struct
 from guest_kernel.layout.sem_types import sem_undo_list
-from guest_kernel.layout.xarray import xarray
+from guest_kernel.layout.xarray import idr
 
 # ---- ipc_namespace.ids
 IPC_SEM_IDS: Final = 0
@@ -40,7 +40,7 @@ IPC_KEY_CHAINS: Final = 64
 class kern_ipc_perm(Struct):
     """What all IPC objects begin with: who made the object, and who may use it."""
 
-    id = I32("its number: the index in ipcs, and above it the sequence number")
+    id = I32("its number: the index in ipcs_idr, and above it the sequence number")
     key = I32("the name that programs find it by; IPC_PRIVATE: none")
     uid = U32("owner")
     gid = U32("owner's group")
@@ -56,8 +56,7 @@ class ipc_ids(Struct):
 
     in_use = I32("how many there are")
     seq = U16("sequence number of the newest")
-    ipcs = Embed(xarray, "kern_ipc_perm by index; Linux: ipcs_idr")
-    ipcs_next = I32("where the search for a free index begins; Linux: ipcs_idr.idr_next")
+    ipcs_idr = Embed(idr, "kern_ipc_perm by index")
     max_idx = I32("the highest index in use; -1: none")
     last_idx = I32("the index that was given out last; -1: none yet")
     key_ht = Array(U64, IPC_KEY_CHAINS, "chains of kern_ipc_perm, by key: hlist_head each")

@@ -524,12 +524,12 @@ def test_sequence_number_goes_round(world: World) -> None:
     ids = world.k.data(ipc_data).init_ipc_ns.ids[IPC_SEM_IDS]
     assert make(world, 1) == 0
     assert make(world, 1) == 1
-    ids.ipcs_next, ids.seq = 1, IPCID_SEQ_MAX - 2
+    ids.ipcs_idr.idr_next, ids.seq = 1, IPCID_SEQ_MAX - 2
     assert control(world, 1, 0, IPC_RMID) == 0
     assert make(world, 1) == (IPCID_SEQ_MAX - 1) << 15 | 1
     assert control(world, 1, 0, sem.GETVAL) == -Errno.EINVAL
     assert control(world, (IPCID_SEQ_MAX - 1) << 15 | 1, 0, IPC_RMID) == 0
-    ids.ipcs_next = 1
+    ids.ipcs_idr.idr_next = 1
     assert make(world, 1) == 1
 
 
@@ -627,7 +627,7 @@ def test_set_without_a_number_is_freed(world: World, monkeypatch: pytest.MonkeyP
     def fail(*_: object) -> None:
         raise OutOfFrames
 
-    monkeypatch.setattr(util, "xa_store", fail)
+    monkeypatch.setattr(util, "idr_alloc_cyclic", fail)
     assert world.call(0, "semget", 5, 100, IPC_CREAT) == -Errno.ENOMEM
     assert world.usage() == before
 
