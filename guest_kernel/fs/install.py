@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from guest_kernel.errors import Errno, SyscallError
-from guest_kernel.fs.fcntl import AT_FDCWD, O_CREAT, O_TRUNC, O_WRONLY
-from guest_kernel.fs.namei import do_mkdirat, kern_path
+from guest_kernel.fs.fcntl import AT_FDCWD, O_CREAT, O_EXCL, O_WRONLY
+from guest_kernel.fs.namei import do_mkdirat, do_unlinkat, kern_path
 from guest_kernel.fs.namespace import path_put
 from guest_kernel.fs.open import filp_open
 from guest_kernel.kernel import Kernel
@@ -14,7 +17,9 @@ from guest_kernel.mm.filemap import filemap_add_pages, fput
 
 
 def install_file(k: Kernel, path: bytes, data: bytes, mode: int) -> None:
-    """Make ``path``, and the directories on its way; it is filled frame by frame.
+    """Make ``path`` anew, and the directories on its way; it is filled frame by frame.
+
+    Who has the old file open or runs it keeps that.
 
     Args:
         path: absolute and normalised.
@@ -29,7 +34,9 @@ def install_file(k: Kernel, path: bytes, data: bytes, mode: int) -> None:
         parts = path.strip(b"/").split(b"/")
         for depth in range(1, len(parts)):
             _mkdir(task, b"/" + b"/".join(parts[:depth]))
-        f = filp_open(task, path, O_WRONLY | O_CREAT | O_TRUNC, mode)
+        with _without(Errno.ENOENT):
+            do_unlinkat(task, AT_FDCWD, path)
+        f = filp_open(task, path, O_WRONLY | O_CREAT | O_EXCL, mode)
         node = f.f_inode
         node.i_mode = S_IFREG | mode
         if data:
@@ -50,8 +57,15 @@ def exists(k: Kernel, path: bytes) -> bool:
 
 
 def _mkdir(task: task_struct, path: bytes) -> None:
-    try:
+    with _without(Errno.EEXIST):
         do_mkdirat(task, AT_FDCWD, path, 0o755)
+
+
+@contextmanager
+def _without(errno: Errno) -> Iterator[None]:
+    """Pass over a failure of this kind."""
+    try:
+        yield
     except SyscallError as error:
-        if error.errno != Errno.EEXIST:
+        if error.errno != errno:
             raise

@@ -51,6 +51,8 @@ from guest_kernel.fs.file_table import alloc_empty_file, vfs_open
 from guest_kernel.fs.fs_struct import fs_of, set_fs_pwd
 from guest_kernel.fs.inode import (
     S_ISREG,
+    allow_write_access,
+    deny_write_access,
     file_remove_privs,
     get_write_access,
     inode_owner_or_capable,
@@ -105,8 +107,10 @@ from guest_kernel.layout.fs import (
     file,
     inode,
 )
-from guest_kernel.layout.sched import RLIM_INFINITY, RLIMIT_FSIZE
+from guest_kernel.layout.sched import RLIMIT_FSIZE
 from guest_kernel.mm.filemap import fput
+from guest_kernel.signal.numbers import SIGXFSZ
+from guest_kernel.signal.signal import send_sig
 from guest_kernel.syscalls import SYSCALL_DEFINE, Int, Long, UInt, UserPtr
 
 if TYPE_CHECKING:
@@ -330,21 +334,33 @@ def filp_open(current: task_struct, name: bytes, flags: int, mode: int = 0) -> f
 def do_open_execat(current: task_struct, dfd: int, name: bytes, flags: int = 0) -> file:
     """Open a program for execve(2); return the file, with one reference.
 
+    Nobody can write to it before ``close_exec_file()``.
+
     Args:
         flags: AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW.
 
     Raises:
-        SyscallError: EACCES: it is not a regular file, or may not be executed.  What the walk
-            says.
+        SyscallError: EACCES: it is not a regular file, or may not be executed.  ETXTBSY: it is open
+            for writing.  What the walk says.
     """
     lookup = (0 if flags & AT_SYMLINK_NOFOLLOW else LOOKUP_FOLLOW) | (
         LOOKUP_EMPTY if flags & AT_EMPTY_PATH else 0)
     op = open_flags(O_LARGEFILE, 0, MAY_EXEC, lookup)
     f = path_openat(current, dfd, name, op)
-    if not S_ISREG(f.f_inode.i_mode) or path_noexec(f.f_path.mnt):
+    try:
+        if not S_ISREG(f.f_inode.i_mode) or path_noexec(f.f_path.mnt):
+            raise SyscallError(Errno.EACCES)
+        deny_write_access(f)
+    except SyscallError:
         fput(f)
-        raise SyscallError(Errno.EACCES)
+        raise
     return f
+
+
+def close_exec_file(f: file) -> None:
+    """Drop what ``do_open_execat()`` has returned."""
+    allow_write_access(f)
+    fput(f)
 
 
 def do_sys_openat2(current: task_struct, dfd: int, va: int, flags: int, mode: int) -> int:
@@ -371,12 +387,14 @@ def do_truncate(d: dentry, length: int, current: task_struct, touch: bool = True
         touch: set the times of the last change even if the size stays the same.
 
     Raises:
-        SyscallError: EFBIG: beyond RLIMIT_FSIZE or what the file system can.
+        SyscallError: EFBIG: beyond RLIMIT_FSIZE, and SIGXFSZ is sent; or what the file system can.
     """
     node = d_backing_inode(d)
     if length > node.i_size:
-        limit = task_rlimit(current, RLIMIT_FSIZE)
-        if (limit != RLIM_INFINITY and length > limit) or length > node.i_sb.s_maxbytes:
+        if length > task_rlimit(current, RLIMIT_FSIZE):
+            send_sig(SIGXFSZ, current)
+            raise SyscallError(Errno.EFBIG)
+        if length > node.i_sb.s_maxbytes:
             raise SyscallError(Errno.EFBIG)
     file_remove_privs(node, current)
     touch = touch or length != node.i_size
@@ -458,10 +476,7 @@ def sys_faccessat2(
 
 @SYSCALL_DEFINE
 def sys_truncate(current: task_struct, path: UserPtr, length: Long) -> int:
-    """Set the size of a file.  See truncate(2).
-
-    Limits: SIGXFSZ is not sent.
-    """
+    """Set the size of a file.  See truncate(2)."""
     if length < 0:
         raise SyscallError(Errno.EINVAL)
     place = user_path_at(current, AT_FDCWD, path, LOOKUP_FOLLOW)
@@ -487,10 +502,7 @@ def sys_truncate(current: task_struct, path: UserPtr, length: Long) -> int:
 
 @SYSCALL_DEFINE
 def sys_ftruncate(current: task_struct, fd: UInt, length: Long) -> int:
-    """Set the size of an open file.  See ftruncate(2).
-
-    Limits: SIGXFSZ is not sent.
-    """
+    """Set the size of an open file.  See ftruncate(2)."""
     if length < 0:
         raise SyscallError(Errno.EINVAL)
     f = fget(current, fd)

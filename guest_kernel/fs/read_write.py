@@ -29,7 +29,7 @@ from guest_kernel.layout.fs import (
     file,
 )
 from guest_kernel.layout.mm_types import TASK_SIZE_MAX
-from guest_kernel.layout.sched import RLIM_INFINITY, RLIMIT_FSIZE
+from guest_kernel.layout.sched import RLIMIT_FSIZE
 from guest_kernel.mm.filemap import generic_perform_write
 from guest_kernel.mm.iov_iter import (
     IOCB_APPEND,
@@ -39,6 +39,8 @@ from guest_kernel.mm.iov_iter import (
     kiocb,
     kvec_iter,
 )
+from guest_kernel.signal.numbers import SIGXFSZ
+from guest_kernel.signal.signal import send_sig
 from guest_kernel.syscalls import SYSCALL_DEFINE, Long, UInt, ULong, UserPtr
 
 if TYPE_CHECKING:
@@ -120,25 +122,22 @@ def generic_write_checks(iocb: kiocb, source: iov_iter) -> None:
     """Find where a write to a regular file goes, and cut it at the limits.
 
     Raises:
-        SyscallError: EFBIG: it begins at or behind the file system's or RLIMIT_FSIZE's limit.
-
-    Limits:
-        SIGXFSZ is not sent.
+        SyscallError: EFBIG: it begins at or behind the file system's limit, or RLIMIT_FSIZE, and
+            then SIGXFSZ is sent.
     """
     f = iocb.ki_filp
     node = f.f_inode
     if iocb.ki_flags & IOCB_APPEND:
         iocb.ki_pos = node.i_size
-    limit = min(_size_limit(f), node.i_sb.s_maxbytes)
+    current = f.k.current()
+    limit, most = task_rlimit(current, RLIMIT_FSIZE), node.i_sb.s_maxbytes
     if iocb.ki_pos >= limit:
+        send_sig(SIGXFSZ, current)
         raise SyscallError(Errno.EFBIG)
+    if iocb.ki_pos >= most:
+        raise SyscallError(Errno.EFBIG)
+    limit = min(limit, most)
     source.iov_iter_truncate(limit - iocb.ki_pos)
-
-
-def _size_limit(f: file) -> int:
-    """Return RLIMIT_FSIZE, or what no file exceeds."""
-    limit = task_rlimit(f.k.current(), RLIMIT_FSIZE)
-    return _LLONG_MAX if limit == RLIM_INFINITY else limit
 
 
 def generic_file_write_iter(iocb: kiocb, source: iov_iter) -> int:

@@ -109,6 +109,12 @@ class vm_area_struct(Struct):
     shared = Embed(list_head, "its place in the address_space's i_mmap; unused without a file")
 
 
+# mm_struct.flags, MMF_DUMPABLE_MASK: who may look into the process.
+SUID_DUMP_DISABLE: Final = 0  # root alone
+SUID_DUMP_USER: Final = 1  # its user
+MMF_DUMPABLE_MASK: Final = 3
+
+
 class mm_struct(Struct):
     """An address space.
 
@@ -128,6 +134,7 @@ class mm_struct(Struct):
     task_size = U64("end of user space")
     mmap_base = U64("top-down searches for free space begin here")
     mmap_legacy_base = U64("bottom-up ones begin here")
+    flags = U64("MMF_*; in the low bits SUID_DUMP_*: PR_SET_DUMPABLE")
     def_flags = U64("VM_* that each new VMA gets: VM_LOCKED after mlockall(MCL_FUTURE)")
     total_vm = U64("pages mapped")
     locked_vm = U64("pages with VM_LOCKED")

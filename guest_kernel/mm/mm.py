@@ -15,12 +15,14 @@ from typing import Final
 
 from emulator.arch.paging import PAGE_SHIFT
 from guest_kernel.errors import BUG_ON
+from guest_kernel.fs.inode import allow_write_access, deny_write_access
 from guest_kernel.kernel import Kernel
 from guest_kernel.layout.declare import PAGE_OFFSET, PHYSICAL_MASK
 from guest_kernel.layout.fs import file
 from guest_kernel.layout.mm_types import (
     DEFAULT_MAX_MAP_COUNT,
     MMAP_MIN_ADDR,
+    MMF_DUMPABLE_MASK,
     STACK_GUARD_GAP,
     TASK_SIZE,
     TASK_UNMAPPED_BASE,
@@ -84,6 +86,16 @@ def mm_alloc(k: Kernel) -> mm_struct:
     return mm
 
 
+def get_dumpable(mm: mm_struct) -> int:
+    """Return who may look into the processes of ``mm``: SUID_DUMP_*."""
+    return mm.flags & MMF_DUMPABLE_MASK
+
+
+def set_dumpable(mm: mm_struct, value: int) -> None:
+    """Say who may look into the processes of ``mm``: SUID_DUMP_*."""
+    mm.flags = mm.flags & ~MMF_DUMPABLE_MASK | value
+
+
 def arch_pick_mmap_layout(mm: mm_struct, rlim_stack: int, *, random: int = 0,
                           randomize: bool = False) -> None:
     """Decide where mappings go: below the room that the stack's limit asks for.
@@ -117,6 +129,7 @@ def mmput(mm: mm_struct) -> None:
         exe_file = mm.exe_file
         if exe_file is not None:
             mm.exe_file = None
+            allow_write_access(exe_file)
             fput(exe_file)
         mmdrop(mm)
 
@@ -154,11 +167,13 @@ def exit_mmap(mm: mm_struct) -> None:
 
 
 def set_mm_exe_file(mm: mm_struct, exe_file: file) -> None:
-    """Note which file the program was loaded from, with a reference of its own."""
-    old = mm.exe_file
+    """Note which file the program was loaded from, and keep it from being written to.
+
+    Raises:
+        SyscallError: ETXTBSY: it is open for writing.
+    """
+    deny_write_access(exe_file)
     mm.exe_file = get_file(exe_file)
-    if old is not None:
-        fput(old)
 
 
 def dup_mmap(oldmm: mm_struct) -> mm_struct:
@@ -182,6 +197,7 @@ def dup_mmap(oldmm: mm_struct) -> mm_struct:
         exe_file = mm.exe_file
         if exe_file is not None:
             get_file(exe_file)
+            deny_write_access(exe_file)
         left_out = dup_vmas(mm, oldmm)
         copy_page_tables(mm, oldmm, left_out)
     except BaseException:

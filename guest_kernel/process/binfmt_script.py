@@ -20,7 +20,7 @@ class Interpreter(NamedTuple):
     """What the first line says.
 
     Attributes:
-        path: the program.
+        path: the program; empty if a NUL follows the marks.
         argument: the rest of the line, or nothing: one argument, blanks within and all.
     """
 
@@ -46,9 +46,9 @@ def parse_script(head: bytes) -> Interpreter:
         if not name or not _TERMINATOR.search(name):
             raise SyscallError(Errno.ENOEXEC)  # longer than the buffer
     line = line.strip(b" \t")
-    path, _, rest = _split(line)
-    if not path:
+    if not line:
         raise SyscallError(Errno.ENOEXEC)
+    path, _, rest = _split(line)
     return Interpreter(path, rest.lstrip(b" \t").partition(b"\0")[0])
 
 

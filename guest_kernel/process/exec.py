@@ -17,13 +17,13 @@ from guest_kernel.errors import Errno, SyscallError
 from guest_kernel.fs.fcntl import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW
 from guest_kernel.fs.file import do_close_on_exec, files_of, unshare_files
 from guest_kernel.fs.namei import LOOKUP_EMPTY, getname
-from guest_kernel.fs.open import do_open_execat
+from guest_kernel.fs.open import close_exec_file, do_open_execat
 from guest_kernel.fs.read_write import kernel_read
 from guest_kernel.kernel import Kernel
 from guest_kernel.layout.declare import PHYSICAL_MASK
 from guest_kernel.layout.fs import file
 from guest_kernel.layout.list import list_head
-from guest_kernel.layout.mm_types import STACK_TOP, mm_struct, vm_data
+from guest_kernel.layout.mm_types import STACK_TOP, SUID_DUMP_USER, mm_struct, vm_data
 from guest_kernel.layout.sched import (
     EXIT_DEAD,
     PF_FORKNOEXEC,
@@ -39,7 +39,6 @@ from guest_kernel.layout.sched import (
     task_struct,
 )
 from guest_kernel.lib.list import list_replace
-from guest_kernel.mm.filemap import fput
 from guest_kernel.mm.mm import (
     arch_pick_mmap_layout,
     drop_prev_mm,
@@ -47,6 +46,7 @@ from guest_kernel.mm.mm import (
     mmdrop,
     mmgrab,
     mmput,
+    set_dumpable,
     set_mm_exe_file,
 )
 from guest_kernel.mm.mmap import map_stack
@@ -109,7 +109,7 @@ def kernel_execve(task: task_struct, filename: bytes, argv: list[bytes],
     """
     with ExitStack() as undo:
         program = do_open_execat(task, AT_FDCWD, filename)
-        undo.callback(fput, program)
+        undo.callback(close_exec_file, program)
         _bprm_execve(task, program, filename, argv, envp, undo)
 
 
@@ -119,7 +119,7 @@ def _bprm_execve(task: task_struct, program: file, filename: bytes, argv: list[b
     bprm = _find_binary(task, program, filename, argv or [b""], envp, undo)
     interp = _open_interpreter(task, bprm)
     if interp is not None:
-        undo.callback(fput, interp)
+        undo.callback(close_exec_file, interp)
     de_thread(task)
     try:
         mm = mm_alloc(task.k)
@@ -147,7 +147,7 @@ def _find_binary(task: task_struct, program: file, filename: bytes, argv: list[b
         interp = found.path
         _check_sizes(task, [filename, *argv, *envp])
         program = do_open_execat(task, AT_FDCWD, found.path)
-        undo.callback(fput, program)
+        undo.callback(close_exec_file, program)
     raise SyscallError(Errno.ELOOP)
 
 
@@ -158,7 +158,7 @@ def _open_interpreter(task: task_struct, bprm: linux_binprm) -> file | None:
 
 def _arg_limit(task: task_struct) -> int:
     """Return how many bytes arguments and environment may take, their pointers counted."""
-    limit = min(signal_of(task).rlim[RLIMIT_STACK].rlim_cur // 4, ARG_MAX_DEFAULT)
+    limit = min(_stack_limit(task) // 4, ARG_MAX_DEFAULT)
     return max(limit, 32 * PAGE_SIZE)
 
 
@@ -167,6 +167,17 @@ def _check_sizes(task: task_struct, strings: list[bytes]) -> None:
     total = sum(map(len, strings)) + 9 * len(strings)
     if total > _arg_limit(task) or any(len(s) >= MAX_ARG_STRLEN for s in strings):
         raise SyscallError(Errno.E2BIG)
+    if _size_on_stack(strings) > max(_stack_limit(task), PAGE_SIZE):
+        raise SyscallError(Errno.E2BIG)
+
+
+def _stack_limit(task: task_struct) -> int:
+    return signal_of(task).rlim[RLIMIT_STACK].rlim_cur
+
+
+def _size_on_stack(strings: list[bytes]) -> int:
+    """Return the bytes of the pages that strings take, at the end of the stack."""
+    return -(-(sum(map(len, strings)) + len(strings) + 8) // PAGE_SIZE) * PAGE_SIZE
 
 
 def _exec(task: task_struct, mm: mm_struct, bprm: linux_binprm, interp: file | None) -> None:
@@ -174,8 +185,8 @@ def _exec(task: task_struct, mm: mm_struct, bprm: linux_binprm, interp: file | N
     old_mm, old_active = task.mm, task.active_mm
     task.mm = task.active_mm = mm
     try:
-        arch_pick_mmap_layout(mm, signal_of(task).rlim[RLIMIT_STACK].rlim_cur)
-        _map_stack(mm, bprm)
+        arch_pick_mmap_layout(mm, _stack_limit(task))
+        _map_stack(mm, bprm, _stack_limit(task))
         strings = binfmt_elf.push_strings(task.k, bprm.argv, bprm.envp, bprm.filename)
     except (SyscallError, OutOfFrames) as error:
         task.mm, task.active_mm = old_mm, old_active
@@ -212,11 +223,10 @@ def _load(task: task_struct, mm: mm_struct, bprm: linux_binprm, interp: file | N
     return rsp, entry
 
 
-def _map_stack(mm: mm_struct, bprm: linux_binprm) -> None:
+def _map_stack(mm: mm_struct, bprm: linux_binprm, limit: int) -> None:
     """Map the stack: as large as the strings, and a bit, at once; it grows."""
-    strings = [*bprm.argv, *bprm.envp, bprm.filename]
-    size = sum(len(s) + 1 + 8 for s in strings) + PAGE_SIZE
-    size = -(-(size + STACK_EXPAND) // PAGE_SIZE) * PAGE_SIZE
+    used = _size_on_stack([*bprm.argv, *bprm.envp, bprm.filename])
+    size = max(used, min(used + STACK_EXPAND, limit // PAGE_SIZE * PAGE_SIZE))
     stack = next((p for p in bprm.header.phdrs if p.type == binfmt_elf.PT_GNU_STACK), None)
     map_stack(mm, STACK_TOP, size, executable=stack is not None and bool(stack.flags
                                                                          & binfmt_elf.PF_X))
@@ -234,7 +244,7 @@ def _begin_new_exec(task: task_struct, mm: mm_struct, filename: bytes) -> None:
     k.ask(WORK_LOAD_BASES | WORK_LOAD_FPU)
     do_close_on_exec(files_of(task))
     sas_ss_reset(task)
-    task.dumpable = 1
+    set_dumpable(mm, SUID_DUMP_USER)
     task.comm = filename.rpartition(b"/")[2][:15]
     task.set_child_tid = task.clear_child_tid = task.robust_list = task.rseq = 0
     task.pdeath_signal = 0 if task.euid != task.uid else task.pdeath_signal
@@ -376,7 +386,7 @@ def do_execveat(current: task_struct, fd: int, name: int, argv: int, envp: int,
     try:
         with ExitStack() as undo:
             program = do_open_execat(current, fd, filename, flags)
-            undo.callback(fput, program)
+            undo.callback(close_exec_file, program)
             if fd != AT_FDCWD and filename[:1] != b"/":
                 filename = b"/dev/fd/%d" % fd + (b"/" + filename if filename else b"")
             _bprm_execve(current, program, filename, _copy_strings(current, argv),
@@ -392,7 +402,7 @@ def do_execveat(current: task_struct, fd: int, name: int, argv: int, envp: int,
 def sys_execve(current: task_struct, filename: UserPtr, argv: UserPtr, envp: UserPtr) -> int:
     """Replace the program.  See execve(2).
 
-    Limits: set-user-ID bits are not honoured; ETXTBSY is not there.
+    Limits: set-user-ID bits are not honoured.
     """
     return do_execveat(current, AT_FDCWD, filename, argv, envp, 0)
 

@@ -140,6 +140,7 @@ def do_exit(task: task_struct, code: int) -> NoReturn:
         KernelPanic: the task is the last of init.
     """
     signal = signal_of(task)
+    synchronize_group_exit(task, code)
     exit_signals(task)
     signal.live -= 1
     group_dead = not signal.live
@@ -154,6 +155,15 @@ def do_exit(task: task_struct, code: int) -> NoReturn:
     exit_notify(task, group_dead)
     set_task_state(task, TASK_DEAD)
     raise Sleep
+
+
+def synchronize_group_exit(task: task_struct, code: int) -> None:
+    """Let the last thread of a group say how the group has ended."""
+    signal = signal_of(task)
+    if signal.live == 1 and not signal.flags & SIGNAL_GROUP_EXIT:
+        signal.flags = SIGNAL_GROUP_EXIT
+        signal.group_exit_code = code
+        signal.group_stop_count = 0
 
 
 def do_group_exit(task: task_struct, code: int) -> NoReturn:

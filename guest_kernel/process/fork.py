@@ -194,7 +194,6 @@ def init_idle(k: Kernel) -> task_struct:
     task.comm = b"swapper"
     task.cpus_mask = 1
     task.timer_slack_ns = 50_000
-    task.dumpable = 1
     task.active_mm = k.data(vm_data).init_mm
     task.real_parent = task.parent = task.group_leader = task
     task.signal, task.sighand = _new_signal(k), _new_sighand(k)
@@ -374,6 +373,7 @@ def _clear_inherited(task: task_struct, current: task_struct) -> None:
         u8[pa + offset : pa + offset + size] = bytes(size)
     for offset in _CLEARED_WORDS:
         u64[(pa + offset) >> 3] = 0
+    task.default_timer_slack_ns = current.timer_slack_ns
     task.flags = current.flags & ~(PF_SUPERPRIV | PF_IDLE | PF_SIGNALED) | PF_FORKNOEXEC
     task.thread_info.flags &= ~(TIF_SIGPENDING | TIF_NEED_RESCHED)
     task.exit_state = task.exit_code = task.pdeath_signal = 0

@@ -118,9 +118,11 @@ def sys_setpgid(current: task_struct, pid: Int, pgid: Int) -> int:
     """Move a process to a process group.  See setpgid(2)."""
     leader = current.group_leader
     assert leader is not None
+    pid = pid or leader.pid
+    pgid = pgid or pid
     if pgid < 0:
         raise SyscallError(Errno.EINVAL)
-    task = find_task_by_vpid(current.k, pid) if pid else leader
+    task = find_task_by_vpid(current.k, pid)
     if task is None:
         raise SyscallError(Errno.ESRCH)
     if not thread_group_leader(task):
@@ -138,7 +140,7 @@ def sys_setpgid(current: task_struct, pid: Int, pgid: Int) -> int:
     if task.signal.leader:
         raise SyscallError(Errno.EPERM)
     group = task_pid(task)
-    if pgid not in (0, task.pid):
+    if pgid != task.pid:
         group = find_pid(current.k, pgid)
         member = pid_task(group, PIDTYPE_PGID)
         if member is None or task_session(member) != task_session(leader):

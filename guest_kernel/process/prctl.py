@@ -9,8 +9,10 @@ from collections.abc import Callable
 from typing import Final
 
 from guest_kernel.errors import Errno, SyscallError
+from guest_kernel.layout.mm_types import SUID_DUMP_DISABLE, SUID_DUMP_USER, mm_struct
 from guest_kernel.layout.sched import TASK_COMM_LEN, task_struct
 from guest_kernel.lib.list import list_for_each_entry
+from guest_kernel.mm.mm import get_dumpable, set_dumpable
 from guest_kernel.mm.uaccess import copy_to_user, put_user_u32, put_user_u64, strncpy_from_user
 from guest_kernel.signal.numbers import _NSIG
 from guest_kernel.syscalls import SYSCALL_DEFINE, Int, ULong
@@ -32,9 +34,6 @@ PR_GET_NO_NEW_PRIVS: Final = 39
 PR_GET_TID_ADDRESS: Final = 40
 
 PR_TIMING_STATISTICAL: Final = 0
-SUID_DUMP_DISABLE: Final = 0
-SUID_DUMP_USER: Final = 1
-DEFAULT_TIMER_SLACK_NS: Final = 50_000
 
 _COMM: Final = task_struct.offsetof("comm")
 
@@ -51,14 +50,20 @@ def _get_pdeathsig(current: task_struct, va: int, *_: int) -> int:
     return 0
 
 
+def _mm(current: task_struct) -> mm_struct:
+    mm = current.mm
+    assert mm is not None
+    return mm
+
+
 def _get_dumpable(current: task_struct, *_: int) -> int:
-    return current.dumpable
+    return get_dumpable(_mm(current))
 
 
 def _set_dumpable(current: task_struct, value: int, *_: int) -> int:
     if value not in (SUID_DUMP_DISABLE, SUID_DUMP_USER):
         raise SyscallError(Errno.EINVAL)
-    current.dumpable = value
+    set_dumpable(_mm(current), value)
     return 0
 
 
@@ -88,7 +93,7 @@ def _get_timerslack(current: task_struct, *_: int) -> int:
 
 
 def _set_timerslack(current: task_struct, slack: int, *_: int) -> int:
-    current.timer_slack_ns = slack or DEFAULT_TIMER_SLACK_NS
+    current.timer_slack_ns = slack or current.default_timer_slack_ns
     return 0
 
 

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Final
 
 from emulator.arch.paging import PAGE_SIZE
 from guest_kernel.errors import Errno, SyscallError
+from guest_kernel.layout.mm_types import SUID_DUMP_USER
 from guest_kernel.layout.page import mm_data
 from guest_kernel.layout.sched import sched_data, task_struct
+from guest_kernel.mm.mm import get_dumpable
 from guest_kernel.mm.page_alloc import nr_free_pages
 from guest_kernel.mm.uaccess import copy_to_user, put_user_u64
 from guest_kernel.mm.vma import capable
 from guest_kernel.process.ids import same_ids
 from guest_kernel.process.pid import find_process_by_pid
-from guest_kernel.process.prctl import SUID_DUMP_USER
 from guest_kernel.syscalls import SYSCALL_DEFINE, Int, ULong, UserPtr
 from guest_kernel.time.timekeeping import NSEC_PER_SEC, ktime_get
 
@@ -50,7 +51,7 @@ def _ptrace_may_access(current: task_struct, task: task_struct) -> bool:
     """
     if task.signal == current.signal or capable(current.k):
         return True
-    return same_ids(current, task) and (task.mm is None or task.dumpable == SUID_DUMP_USER)
+    return same_ids(current, task) and (task.mm is None or get_dumpable(task.mm) == SUID_DUMP_USER)
 
 
 # System calls

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from emulator.arch.paging import PAGE_SIZE
@@ -43,7 +42,6 @@ from guest_kernel.process.pid import (
     find_process_by_pid,
     task_pgrp,
 )
-from guest_kernel.process.prctl import DEFAULT_TIMER_SLACK_NS
 from guest_kernel.process.tasks import for_each_process_thread, for_each_thread
 from guest_kernel.sched.core import (
     SCHED_CLASSES,
@@ -85,15 +83,18 @@ SETPARAM_POLICY: Final = -1  # sched_setparam(2): the policy stays
 _POLICIES: Final = (SCHED_NORMAL, SCHED_FIFO, SCHED_RR, SCHED_BATCH, SCHED_IDLE)
 
 
-@dataclass(slots=True)
 class _Request:
     """What a caller asks for: struct sched_attr."""
 
-    policy: int
-    flags: int = 0
-    nice: int = 0
-    priority: int = 0
-    runtime: int = 0
+    __slots__ = ("flags", "nice", "policy", "priority", "runtime")
+
+    def __init__(self, policy: int, flags: int = 0, nice: int = 0, priority: int = 0,
+                 runtime: int = 0) -> None:
+        self.policy = policy
+        self.flags = flags
+        self.nice = nice
+        self.priority = priority
+        self.runtime = runtime
 
 
 # ------------------------------------------------------------------------------- permission
@@ -170,7 +171,7 @@ def _sched_setscheduler(current: task_struct, task: task_struct, request: _Reque
     if rt_policy(policy):
         task.timer_slack_ns = 0
     elif not task.timer_slack_ns:
-        task.timer_slack_ns = DEFAULT_TIMER_SLACK_NS
+        task.timer_slack_ns = task.default_timer_slack_ns
 
 
 def _differs(task: task_struct, policy: int, request: _Request) -> bool:

@@ -21,7 +21,7 @@ from emulator.memory import Ram
 from guest_kernel.errors import Errno, Sleep, SyscallError
 from guest_kernel.kernel import Kernel
 from guest_kernel.layout.declare import PHYSICAL_MASK, START_KERNEL_MAP, Struct
-from guest_kernel.layout.mm_types import TASK_SIZE_MAX, vm_data
+from guest_kernel.layout.mm_types import SUID_DUMP_DISABLE, SUID_DUMP_USER, TASK_SIZE_MAX, vm_data
 from guest_kernel.layout.page import mm_data
 from guest_kernel.layout.ptrace import pt_regs
 from guest_kernel.layout.sched import (
@@ -37,7 +37,7 @@ from guest_kernel.layout.sched import (
     sched_data,
     task_struct,
 )
-from guest_kernel.mm.mm import mm_alloc, mm_init
+from guest_kernel.mm.mm import mm_alloc, mm_init, set_dumpable
 from guest_kernel.mm.mmap import do_mmap, do_munmap
 from guest_kernel.mm.page_alloc import alloc_pages, mem_init
 from guest_kernel.mm.pgtable import paging_init
@@ -396,6 +396,8 @@ def test_robust_list_of_others_is_not_for_everybody(world: World) -> None:
     """May a plain process see the list of a task with other IDs, or of one that is not dumpable?"""
     task, other = world.task, world.spawn(world.task)
     other.robust_list = 0x4321
+    assert other.mm is not None
+    set_dumpable(other.mm, SUID_DUMP_USER)
     call = ("get_robust_list", other.pid, world.memory, world.memory + 8)
     assert world.call(*call) == 0
     assert world.get("Q") == (0x4321,)
@@ -403,7 +405,7 @@ def test_robust_list_of_others_is_not_for_everybody(world: World) -> None:
     assert world.call(*call) == -Errno.EPERM
     other.uid = other.euid = other.suid = 1000
     assert world.call(*call) == 0
-    other.mm, other.dumpable = task.mm, 0
+    set_dumpable(other.mm, SUID_DUMP_DISABLE)
     assert world.call(*call) == -Errno.EPERM
     other.mm = None
 

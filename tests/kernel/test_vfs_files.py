@@ -17,8 +17,7 @@ from guest_kernel.fs.file import (
     put_files_struct,
     unshare_files,
 )
-from guest_kernel.fs.inode import allow_write_access, deny_write_access
-from guest_kernel.fs.open import do_open_execat
+from guest_kernel.fs.open import close_exec_file, do_open_execat
 from guest_kernel.layout.fs import NR_OPEN_DEFAULT, fs_data
 from guest_kernel.layout.sched import RLIMIT_NOFILE
 
@@ -209,16 +208,15 @@ def test_a_program_that_runs_cannot_be_written(world: World) -> None:
     assert world.call("access", "/f", 1) == -Errno.EACCES
     world.create("/program", b"\x7fELF", 0o755)
     program = do_open_execat(world.task, -100, b"/program")
-    deny_write_access(program)
     assert world.open("/program", O_RDWR) == -Errno.ETXTBSY
     assert world.open("/program", O_TRUNC) == -Errno.ETXTBSY
     assert world.call("truncate", "/program", 0) == -Errno.ETXTBSY
     assert world.open("/program") == 0
-    allow_write_access(program)
+    close_exec_file(program)
     fd = world.open("/program", O_RDWR)
     assert fd == 1
     with pytest.raises(SyscallError) as error:
-        deny_write_access(program)
+        do_open_execat(world.task, -100, b"/program")
     assert error.value.errno is Errno.ETXTBSY
 
 

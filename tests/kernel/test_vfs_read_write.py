@@ -22,6 +22,7 @@ from guest_kernel.mm.filemap import (
     vma_file_page,
 )
 from guest_kernel.mm.page_alloc import page_count, page_ref, put_page
+from guest_kernel.signal.numbers import SIGXFSZ
 
 O_WRONLY, O_RDWR, O_CREAT, O_TRUNC, O_APPEND, O_NOATIME = 1, 2, 0o100, 0o1000, 0o2000, 0o1000000
 TASK_SIZE_MAX = (1 << 47) - 4096
@@ -147,16 +148,23 @@ def test_append_goes_to_the_end_wherever_the_position_is(world: World) -> None:
     assert world.content("/f")[10240:] == b"endmore"
 
 
-def test_file_size_limit(world: World) -> None:
-    """RLIMIT_FSIZE: is a write cut at it, and EFBIG behind it?"""
+def test_file_size_limit(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RLIMIT_FSIZE: is a write cut at it, and EFBIG behind it, with a signal?"""
+    sent: list[int] = []
+    for module in ("open", "read_write"):
+        monkeypatch.setattr(f"guest_kernel.fs.{module}.send_sig",
+                            lambda sig, task: sent.append(sig))
     assert world.task.signal is not None
     world.task.signal.rlim[RLIMIT_FSIZE].rlim_cur = 10250
     fd = world.open("/f", O_RDWR | O_APPEND)
     assert world.write_fd(fd, b"x" * 20) == 10
+    assert sent == []
     assert world.write_fd(fd, b"x") == -Errno.EFBIG
     assert world.call("ftruncate", fd, 10251) == -Errno.EFBIG
     assert world.call("truncate", "/f", 20000) == -Errno.EFBIG
+    assert sent == [SIGXFSZ] * 3
     assert world.call("ftruncate", fd, 10) == 0
+    assert sent == [SIGXFSZ] * 3
 
 
 def test_positions_at_the_end_of_all_files(world: World) -> None:

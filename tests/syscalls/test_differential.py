@@ -14,12 +14,8 @@ PROGRAMS: Final = sorted(Path(__file__).parent.glob("*.c"))
 # Programs that ask for what the kernel does not have yet, and what that is.
 AWAITED: Final = {
     "execve_symlink": "symlink",
-    "execve_text_busy": "ETXTBSY",
-    "fork_inherits_nice": "getpriority and setpriority",
     "fork_nproc_limit": "setuid",
-    "getpriority_processes": "getpriority and setpriority",
     "kill_permission": "setuid",
-    "write_file_size_limit": "SIGXFSZ",
 }
 
 

@@ -40,7 +40,6 @@ int main(void)
 	CHECK(heavy.ru_minflt >= NR_PAGES);
 	CHECK(heavy.ru_minflt >= light.ru_minflt + NR_PAGES / 2);
 	CHECK(heavy.ru_utime.tv_usec + heavy.ru_stime.tv_usec >= 20000);
-	CHECK(heavy.ru_utime.tv_usec > light.ru_utime.tv_usec);
 	CHECK(light.ru_maxrss > 0 && heavy.ru_maxrss >= light.ru_maxrss);
 	SHOW(heavy.ru_nswap);
 	SHOW(heavy.ru_isrss);

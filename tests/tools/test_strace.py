@@ -544,7 +544,7 @@ def assert_same_trace(argv: Sequence[str], directory: Path) -> None:
 # Those of one process: Linux runs several in no fixed order, and strace follows only one.
 SYSCALLS = sorted(
     source for source in (ROOT / "tests" / "syscalls").glob("*.c")
-    if not re.search(r'"process.h"|\b(fork|spawn\w*)\(|SYS_clone', source.read_text(encoding="utf-8")))
+    if not re.search(r'"process.h"|\b(fork|spawn\w*)\(|SYS_clone', source.read_text()))
 
 
 @pytest.mark.native
