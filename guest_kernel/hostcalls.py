@@ -49,7 +49,7 @@ from guest_kernel.process import (
     sys,
 )
 from guest_kernel.process.exit import do_group_exit, finish_task_switch
-from guest_kernel.process.fork import schedule_tail, task_pt_regs
+from guest_kernel.process.fork import task_pt_regs
 from guest_kernel.process.rseq import rseq_handle_notify_resume
 from guest_kernel.sched import syscalls as sched_syscalls
 from guest_kernel.sched.core import (
@@ -155,7 +155,6 @@ class HostCalls:
         self._calls: dict[int, Callable[[], None]] = {
             HostCall.START_KERNEL: lambda: start_kernel(k),
             HostCall.SCHEDULE: self._schedule,
-            HostCall.SCHEDULE_TAIL: self._schedule_tail,
             HostCall.PREEMPT_SCHEDULE: self._preempt_schedule,
             HostCall.FINISH_SWITCH: lambda: finish_task_switch(k),
             HostCall.EXIT_WORK: self._exit_work,
@@ -296,10 +295,6 @@ class HostCalls:
 
     def _preempt_schedule(self) -> None:
         pick_next_task(self.k, preempt=True)
-
-    def _schedule_tail(self) -> None:
-        finish_task_switch(self.k)
-        schedule_tail(self.k.current())
 
     def _exit_work(self) -> None:
         """Do one round of what has to be done before ring 3.  See exit_to_user_mode_loop()."""

@@ -34,6 +34,7 @@ from guest_kernel.layout.ipc import ipc_data
 from guest_kernel.layout.mm_types import (
     MM_ANONPAGES,
     MM_FILEPAGES,
+    MM_SHMEMPAGES,
     VM_SHARED,
     VM_WRITE,
     mm_struct,
@@ -43,6 +44,7 @@ from guest_kernel.layout.mm_types import (
 from guest_kernel.layout.page import mm_data, page
 from guest_kernel.layout.printk import printk_data
 from guest_kernel.layout.ptrace import pt_regs
+from guest_kernel.layout.rbtree import rb_node
 from guest_kernel.layout.sched import (
     TASK_STATE_ARRAY,
     THREAD_SIZE,
@@ -53,6 +55,7 @@ from guest_kernel.layout.sched import (
 from guest_kernel.layout.stats import stats_data
 from guest_kernel.layout.tty import tty_data
 from guest_kernel.mm import pgtable
+from guest_kernel.mm.page_alloc import PCP_HIGH
 from guest_kernel.syscall_table import Row, load
 
 ASM: Final = sources.beside(__file__, "asm")
@@ -71,6 +74,7 @@ NATIVE: Final = frozenset({"sys_getpid", "sys_gettid", "sys_getuid", "sys_geteui
                            "sys_getegid"})
 
 # Calls that make a task: entry.asm saves the FPU's state for it first.
+EXITS: Final = frozenset({"sys_exit", "sys_exit_group"})
 FORKS: Final = frozenset({"sys_fork", "sys_vfork", "sys_clone", "sys_clone3", "sys_ft_fork"})
 
 # Interrupt stack table: these must not depend on the stack that they interrupt.
@@ -149,7 +153,8 @@ def _syscall_stubs(rows: Sequence[Row]) -> str:
     lines = ["__x64_sys_ni_syscall:", "jmp hosted_syscall"]
     for row in rows:
         if row.entry is not None:
-            body = "hosted_fork" if row.entry in FORKS else "hosted_syscall"
+            body = "hosted_fork" if row.entry in FORKS else (
+                "hosted_exit" if row.entry in EXITS else "hosted_syscall")
             if row.entry in NATIVE:
                 body = f"native_{row.entry}"
             lines += [f"__x64_{row.entry}:", f"jmp {body}"]
@@ -226,19 +231,27 @@ def _fault_numbers() -> dict[str, int]:
     """Return what fault.asm uses."""
     vma = {f"VMA_{name.upper()}": vm_area_struct.offsetof(name) for name in (
         "vm_start", "vm_end", "vm_flags", "vm_page_prot", "anon_vma", "vm_ops")}
-    mm = {f"MM_{name.upper()}": mm_struct.offsetof(name) for name in ("pgd", "mmap_cache")}
+    mm = {f"MM_{name.upper()}": mm_struct.offsetof(name) for name in (
+        "pgd", "mmap_cache", "mm_rb", "mm_users", "hiwater_rss")}
     rss = mm_struct.offsetof("rss_stat")
     frame = {f"PAGE_{name.strip('_').upper()}": page.offsetof(name) for name in (
-        "lru", "private", "_mapcount", "_refcount")}
+        "lru", "private", "mapping", "_mapcount", "_refcount")}
     data = {f"VM_DATA_{name.upper()}": vm_data.offsetof(name) for name in (
-        "fault_anon", "cow_copied", "cow_reused")}
+        "fault_anon", "fault_unshare", "cow_copied", "cow_reused")}
     pages = {f"MM_DATA_{name.replace('.', '_').upper()}": mm_data.offsetof(name) for name in (
         "mem_map", "pcp.count", "pcp.list")}
     return vma | mm | frame | data | pages | {
         "MM_RSS_ANON": rss + 8 * MM_ANONPAGES, "MM_RSS_FILE": rss + 8 * MM_FILEPAGES,
+        "MM_RSS_SHMEM": rss + 8 * MM_SHMEMPAGES, "RB_LEFT": rb_node.offsetof("rb_left"),
+        "RB_RIGHT": rb_node.offsetof("rb_right"), "PCP_HIGH": PCP_HIGH,
+        "USER_ENTRIES": pgtable.USER_ENTRIES, "USER_TABLE": pgtable.USER_TABLE,
+        "MINUS_VMA_VM_RB": -vm_area_struct.offsetof("vm_rb"),
+        "PTE_RW": pgtable.RW, "NOT_PTE_RW": ~pgtable.RW, "PTE_SPECIAL": pgtable.SPECIAL,
+        "PTE_RW_ANON": pgtable.RW | pgtable.ANON,
         "PAGE_LRU_PREV": page.offsetof("lru.prev"), "PAGE_OFFSET": PAGE_OFFSET,
         "FRAME_MASK": FRAME_MASK, "VM_WRITE": VM_WRITE, "VM_WRITE_SHARED": VM_WRITE | VM_SHARED,
         "PF_WRITE_USER": int(PageFaultError.W | PageFaultError.U), "PTE_P": pgtable.P,
+        "PF_USER": int(PageFaultError.U),
         "PTE_P_RW": pgtable.P | pgtable.RW, "PTE_RW_D": pgtable.RW | pgtable.D,
         "PTE_P_RW_SPECIAL": pgtable.P | pgtable.RW | pgtable.SPECIAL, "PTE_ANON": pgtable.ANON,
         "PTE_WRITABLE_ANON": pgtable.RW | pgtable.D | pgtable.ANON,

@@ -11,13 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from emulator.arch.exceptions import Vector
+from emulator.arch.exceptions import PageFaultError, Vector
 from guest_kernel.errors import KernelPanic
 from guest_kernel.kernel import Kernel
 from guest_kernel.layout.declare import PHYSICAL_MASK
 from guest_kernel.layout.ptrace import pt_regs
 from guest_kernel.layout.sched import pcpu_hot, task_struct
 from guest_kernel.mm.fault import BusError, PageFaultFailed
+from guest_kernel.mm.memory import handle_mm_fault
+from guest_kernel.mm.page_alloc import OutOfFrames
 from guest_kernel.printk import KERN_ERR, KERN_INFO, printk
 from guest_kernel.process.exit import do_group_exit
 from guest_kernel.sched.core import scheduler_tick
@@ -62,6 +64,9 @@ _NAMES: Final = {
     Vector.BP: "int3", Vector.SS: "stack segment",
 }
 
+# Instructions of the kernel that access user memory, and where it goes on if that is impossible.
+EX_TABLE: Final = {"put_child_tid": "put_child_tid_fixup"}
+
 _REGS: Final = pcpu_hot.offsetof("regs")
 _CS: Final = pt_regs.offsetof("cs")
 
@@ -78,8 +83,29 @@ def do_exception(k: Kernel, vector: int) -> None:
         do_IRQ(k, vector - FIRST_IRQ_VECTOR)
         return
     if not k.u64[(regs + _CS) >> 3] & 3:
-        _die(k, pt_regs(k, regs), vector)
+        if vector != Vector.PF or not _user_access(k, pt_regs(k, regs)):
+            _die(k, pt_regs(k, regs), vector)
+        return
     _trap(k.current(), pt_regs(k, regs), vector)
+
+
+def _user_access(k: Kernel, regs: pt_regs) -> bool:
+    """Serve a page fault of an instruction that accesses user memory for the kernel.
+
+    If the page cannot be had, what follows the instruction goes on.  See Linux
+    Documentation/arch/x86/exception-tables.rst.
+
+    Returns:
+        False: the instruction is none of these.
+    """
+    symbol = next((name for name in EX_TABLE if k.symbols[name] == regs.ip), None)
+    if symbol is None:
+        return False
+    try:
+        handle_mm_fault(k.current(), k.data(pcpu_hot).cr2, regs.orig_ax | int(PageFaultError.U))
+    except (PageFaultFailed, OutOfFrames):
+        regs.ip = k.symbols[EX_TABLE[symbol]]
+    return True
 
 
 def bad_area(task: task_struct, regs: pt_regs, fault: PageFaultFailed, va: int,

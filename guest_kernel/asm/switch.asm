@@ -83,17 +83,23 @@ load_bases:
 ; Where a new task begins: copy_thread() has put this address and six registers on its stack.
 ; RBX: 0, or not 0 for a kernel thread.  RSP: pt_regs.
 ret_from_fork:
+    mov rax, gs:[PCPU_PREV_DEAD]
+    test rax, rax
+    jz schedule_tail
+    HOST_CALL HC_FINISH_SWITCH
+; Store its number where clone(2) was told to.  If that cannot be done, the child runs all the same.
+schedule_tail:
     mov rax, gs:[PCPU_CURRENT_TASK]
     mov rcx, [rax + TASK_SET_CHILD_TID]
-    mov rax, gs:[PCPU_PREV_DEAD]
-    or rax, rcx
-    jz ret_from_fork_go
-    HOST_CALL HC_SCHEDULE_TAIL
-    mov rax, gs:[PCPU_WORK]
-    test rax, rax
-    jz ret_from_fork_go
-    call do_host_work
-ret_from_fork_go:
+    mov rdx, rcx
+    shr rdx, 47
+    jnz put_child_tid_fixup    ; not ring 3's
+    test rcx, rcx
+    jz put_child_tid_fixup
+    mov eax, [rax + TASK_PID]
+put_child_tid:
+    mov [rcx], eax             ; may fault: see EX_TABLE in traps.py
+put_child_tid_fixup:
     test rbx, rbx
     jz syscall_return
 

@@ -21,8 +21,13 @@ error_entry_gs:
     jne error_entry_call
     mov rax, cr2
     mov gs:[PCPU_CR2], rax
+    mov rbp, [rsp + PT_ORIG_AX]
     test byte ptr [rsp + PT_CS], 3
     jnz user_page_fault        ; fault.asm; what it cannot answer comes back
+    or ebp, PF_USER            ; as if ring 3 had, whose page it is
+    lea rcx, [rip + put_child_tid]
+    cmp rcx, [rsp + PT_IP]
+    je user_page_fault
 error_entry_call:
     mov rax, rsp
     mov gs:[PCPU_REGS], rax

@@ -619,13 +619,6 @@ def release_task_stack(task: task_struct) -> None:
     task.stack = 0
 
 
-def schedule_tail(current: task_struct) -> None:
-    """A new task begins: store its number where clone(2) was told to."""
-    if current.set_child_tid:
-        with suppress(SyscallError):  # as Linux: the child runs all the same
-            put_user_u32(current.k, current.set_child_tid, current.pid)
-
-
 # System calls
 
 
