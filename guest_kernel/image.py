@@ -71,7 +71,7 @@ GLOBALS: Final[tuple[type[Struct], ...]] = (pcpu_hot, sched_data, mm_data, vm_da
 
 # Calls that entry.asm answers itself; each has a hosted twin for reference.
 NATIVE: Final = frozenset({"sys_getpid", "sys_gettid", "sys_getuid", "sys_geteuid", "sys_getgid",
-                           "sys_getegid"})
+                           "sys_getegid", "sys_set_robust_list"})
 
 # Calls that make a task: entry.asm saves the FPU's state for it first.
 EXITS: Final = frozenset({"sys_exit", "sys_exit_group"})
@@ -268,7 +268,8 @@ def numbers(rows: Sequence[Row]) -> dict[str, int]:
         ("thread_sp", "thread.sp"), ("fsbase", "thread.fsbase"), ("gsbase", "thread.gsbase"),
         ("fxsave", "fxsave"), ("set_child_tid", "set_child_tid"),
         ("mm", "mm"), ("min_flt", "min_flt"), ("worker_private", "worker_private"),
-         ("uid", "uid"), ("euid", "euid"), ("gid", "gid"), ("egid", "egid"))}
+        ("robust_list", "robust_list"),
+        ("uid", "uid"), ("euid", "euid"), ("gid", "gid"), ("egid", "egid"))}
     names |= _fault_numbers()
     names |= {f"HC_{call.name}": call.value for call in HostCall}
     names |= {name: value for name, value in vars(sched).items() if name.startswith("WORK_")}
@@ -278,7 +279,7 @@ def numbers(rows: Sequence[Row]) -> dict[str, int]:
         # In brackets only the last symbol counts.
         "SP_FROM_ORIG_AX": pt_regs.offsetof("sp") - pt_regs.offsetof("orig_ax"),
         "HOST_CALL_PORT": HOST_CALL_PORT, "NR_SYSCALLS": _nr_syscalls(rows),
-        "MINUS_ENOSYS": -Errno.ENOSYS, "THREAD_SIZE": THREAD_SIZE, "PAGE_SIZE": PAGE_SIZE,
+        "ROBUST_LIST_HEAD_SIZE": sched.ROBUST_LIST_HEAD_SIZE, "MINUS_ENOSYS": -Errno.ENOSYS, "THREAD_SIZE": THREAD_SIZE, "PAGE_SIZE": PAGE_SIZE,
         "KTHREAD_DATA": sched.kthread.offsetof("data"),
         "KTHREAD_THREADFN": sched.kthread.offsetof("threadfn"),
         "TASK_RUNNING": sched.TASK_RUNNING, "TASK_INTERRUPTIBLE": sched.TASK_INTERRUPTIBLE,

@@ -50,7 +50,13 @@ from guest_kernel.printk import KERN_ERR, KERN_INFO, printk
 from guest_kernel.process import kthread
 from guest_kernel.process.exec import kernel_execve
 from guest_kernel.process.exit import __WALL, do_group_exit, kernel_wait4
-from guest_kernel.process.fork import CLONE_FILES, CLONE_FS, init_idle, kernel_thread
+from guest_kernel.process.fork import (
+    CLONE_FILES,
+    CLONE_FS,
+    fill_stack_cache,
+    init_idle,
+    kernel_thread,
+)
 from guest_kernel.process.kthread import KthreadFn, kthread_init
 from guest_kernel.process.pid import find_task_by_vpid, pid_init, pid_max_max, pid_max_min
 from guest_kernel.process.sys import UTS_RELEASE
@@ -79,6 +85,7 @@ def start_kernel(k: Kernel) -> None:
     _memory_init(k, ramdisk)
     k.data(init_data).saved_command_line = _kstrdup(k, " ".join(command_line).encode())
     idle = init_idle(k)
+    fill_stack_cache(k)
     k.data(pcpu_hot).current_task = idle
     k.data(pcpu_hot).top_of_stack = idle.stack + THREAD_SIZE
     try:

@@ -194,6 +194,14 @@ native_sys_gettid:
     movsxd rax, dword ptr [rax + TASK_PID]
     mov [rdi + PT_AX], rax
     ret
+native_sys_set_robust_list:
+    cmp qword ptr [rdi + PT_SI], ROBUST_LIST_HEAD_SIZE
+    jne hosted_syscall
+    mov rcx, [rdi + PT_DI]
+    mov [rax + TASK_ROBUST_LIST], rcx
+    xor ecx, ecx
+    mov [rdi + PT_AX], rcx
+    ret
 native_sys_getuid:
     mov eax, [rax + TASK_UID]
     mov [rdi + PT_AX], rax

@@ -82,6 +82,14 @@ _FDT: Final = files_struct.offsetof("fdt")
 _MAX_FDS: Final = fdtable.offsetof("max_fds")
 _FD: Final = fdtable.offsetof("fd")
 _F_MODE: Final = file.offsetof("f_mode")
+_F_COUNT: Final = file.offsetof("f_count")
+_COUNT: Final = files_struct.offsetof("count")
+_FDTAB: Final = files_struct.offsetof("fdtab")
+_FD_ARRAY: Final = files_struct.offsetof("fd_array")
+_CLOSE_ON_EXEC_INIT: Final = files_struct.offsetof("close_on_exec_init")
+_OPEN_FDS_INIT: Final = files_struct.offsetof("open_fds_init")
+_CLOSE_ON_EXEC: Final = fdtable.offsetof("close_on_exec")
+_OPEN_FDS: Final = fdtable.offsetof("open_fds")
 
 
 def task_rlimit(task: task_struct, resource: int) -> int:
@@ -100,13 +108,14 @@ def task_rlimit(task: task_struct, resource: int) -> int:
 def alloc_files_struct(k: Kernel) -> files_struct:
     """Make a files_struct without open files.  See Linux init_files."""
     files = kzalloc(k, files_struct)
-    files.count = 1
-    table = files.fdtab
-    table.max_fds = NR_OPEN_DEFAULT
-    table.fd = files.va + files_struct.offsetof("fd_array")
-    table.close_on_exec = files.va + files_struct.offsetof("close_on_exec_init")
-    table.open_fds = files.va + files_struct.offsetof("open_fds_init")
-    files.fdt = table
+    u32, u64, pa = k.u32, k.u64, files.pa
+    va, table = pa + PAGE_OFFSET, pa + _FDTAB
+    u32[(pa + _COUNT) >> 2] = 1
+    u32[(table + _MAX_FDS) >> 2] = NR_OPEN_DEFAULT
+    u64[(table + _FD) >> 3] = va + _FD_ARRAY
+    u64[(table + _CLOSE_ON_EXEC) >> 3] = va + _CLOSE_ON_EXEC_INIT
+    u64[(table + _OPEN_FDS) >> 3] = va + _OPEN_FDS_INIT
+    u64[(pa + _FDT) >> 3] = va + _FDTAB
     return files
 
 
@@ -141,10 +150,11 @@ def _free_fdtable(files: files_struct, table: fdtable) -> None:
 
 def _copy_fdtable(new: fdtable, old: fdtable, nr: int) -> None:
     """Copy the first ``nr`` descriptors, a multiple of 64; takes no references."""
-    u8 = new.k.u8
-    for field, size in (("fd", nr * 8), ("open_fds", nr // 8), ("close_on_exec", nr // 8)):
-        to, from_ = getattr(new, field) & PHYSICAL_MASK, getattr(old, field) & PHYSICAL_MASK
-        u8[to : to + size] = u8[from_ : from_ + size]
+    u8, u64 = new.k.u8, new.k.u64
+    for field, size in ((_FD, nr * 8), (_OPEN_FDS, nr // 8), (_CLOSE_ON_EXEC, nr // 8)):
+        to = u64[(new.pa + field) >> 3] & PHYSICAL_MASK
+        source = u64[(old.pa + field) >> 3] & PHYSICAL_MASK
+        u8[to : to + size] = u8[source : source + size]
 
 
 def _expand_files(files: files_struct, nr: int) -> None:
@@ -167,12 +177,11 @@ def _expand_files(files: files_struct, nr: int) -> None:
 def dup_fd(old: files_struct) -> files_struct:
     """Make a copy, for a child that does not share its parent's (clone(2) without CLONE_FILES)."""
     k = old.k
+    u64 = k.u64
     new = alloc_files_struct(k)
     source = old.fdt
-    open_fds = source.open_fds & PHYSICAL_MASK
-    highest = 0
-    for fd in _open_descriptors(source):
-        highest = fd
+    descriptors = _open_descriptors(source)
+    highest = descriptors[-1] if descriptors else 0
     nr = (highest | 63) + 1
     if nr > NR_OPEN_DEFAULT:
         try:
@@ -182,14 +191,15 @@ def dup_fd(old: files_struct) -> files_struct:
             raise
     table = new.fdt
     _copy_fdtable(table, source, nr)
+    open_fds = u64[(table.pa + _OPEN_FDS) >> 3] & PHYSICAL_MASK
+    first = (u64[(table.pa + _FD) >> 3] & PHYSICAL_MASK) >> 3
+    for fd in descriptors:
+        va = u64[first + fd]
+        if va:
+            u64[((va & PHYSICAL_MASK) + _F_COUNT) >> 3] += 1
+        else:  # taken, but not installed yet
+            clear_bit(k, fd, open_fds)
     new.next_fd = find_next_zero_bit(k, open_fds, nr, 0)
-    for fd in _open_descriptors(table):
-        f = _fd_at(table, fd)
-        if f is None:  # taken, but not installed yet
-            clear_bit(k, fd, table.open_fds & PHYSICAL_MASK)
-            new.next_fd = min(new.next_fd, fd)
-        else:
-            get_file(f)
     return new
 
 
@@ -253,12 +263,15 @@ def files_of(task: task_struct) -> files_struct:
 
 def _open_descriptors(table: fdtable) -> list[int]:
     """Return the descriptors that are taken, in order."""
-    k, bits, size = table.k, table.open_fds & PHYSICAL_MASK, table.max_fds
+    u64 = table.k.u64
+    first = (u64[(table.pa + _OPEN_FDS) >> 3] & PHYSICAL_MASK) >> 3
     found = []
-    fd = find_first_bit(k, bits, size)
-    while fd < size:
-        found.append(fd)
-        fd = find_next_bit(k, bits, size, fd + 1)
+    for base in range(0, table.max_fds, 64):
+        bits = u64[first + (base >> 6)]
+        while bits:
+            lowest = bits & -bits
+            found.append(base + lowest.bit_length() - 1)
+            bits ^= lowest
     return found
 
 
@@ -333,9 +346,10 @@ def sleep_on_file(current: task_struct, f: file, queue: wait_queue_head) -> NoRe
 
 def put_restart_file(current: task_struct) -> None:
     """Drop the file of a call that has slept and is over now."""
-    block = current.restart_block
-    filp, block.filp = block.filp, 0
+    u64, place = current.k.u64, (current.pa + _RESTART_FILP) >> 3
+    filp = u64[place]
     if filp:
+        u64[place] = 0
         fput(file(current.k, filp & PHYSICAL_MASK))
 
 

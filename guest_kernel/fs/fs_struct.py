@@ -5,17 +5,20 @@ See: Linux fs/fs_struct.c; chdir(2), umask(2).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from guest_kernel.errors import BUG
-from guest_kernel.fs.namespace import Place, load_path, path_get, path_put, store_path
+from guest_kernel.fs.namespace import Place, load_path, path_get, path_get_pa, path_put, store_path
 from guest_kernel.layout.fs import fs_struct
-from guest_kernel.mm.slab import kfree, kzalloc
+from guest_kernel.mm.slab import kfree, kmem_cache_alloc, kzalloc, struct_cache
 from guest_kernel.syscalls import SYSCALL_DEFINE, Int
 
 if TYPE_CHECKING:
     from guest_kernel.kernel import Kernel
     from guest_kernel.layout.sched import task_struct
+
+_ROOT: Final = fs_struct.offsetof("root")
+_PWD: Final = fs_struct.offsetof("pwd")
 
 
 def alloc_fs_struct(k: Kernel, root: Place) -> fs_struct:
@@ -30,11 +33,12 @@ def alloc_fs_struct(k: Kernel, root: Place) -> fs_struct:
 
 def copy_fs_struct(old: fs_struct) -> fs_struct:
     """Make a copy, for a child that does not share its parent's (clone(2) without CLONE_FS)."""
-    fs = kzalloc(old.k, fs_struct)
+    k: Kernel = old.k
+    fs = fs_struct(k, kmem_cache_alloc(k, struct_cache(k, fs_struct)))
+    k.u8[fs.pa : fs.pa + fs.size] = k.u8[old.pa : old.pa + fs.size]
     fs.users = 1
-    fs.umask = old.umask
-    store_path(fs.root, path_get(load_path(old.root)))
-    store_path(fs.pwd, path_get(load_path(old.pwd)))
+    path_get_pa(k, fs.pa + _ROOT)
+    path_get_pa(k, fs.pa + _PWD)
     return fs
 
 

@@ -72,6 +72,13 @@ def path_put(place: Place) -> None:
     mntput(place.mnt)
 
 
+def path_get_pa(k: Kernel, pa: int) -> None:
+    """Take a reference to what the ``struct path`` at a physical address names."""
+    u64, i32 = k.u64, k.i32
+    i32[((u64[pa >> 3] & PHYSICAL_MASK) + _MNT_COUNT) >> 2] += 1
+    i32[((u64[(pa >> 3) + 1] & PHYSICAL_MASK) + _D_COUNT) >> 2] += 1
+
+
 def load_path(p: path) -> Place:
     """Return what a ``struct path`` in RAM names; takes no reference."""
     k = p.k

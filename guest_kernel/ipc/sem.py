@@ -701,8 +701,6 @@ def copy_semundo(clone_flags: int, task: task_struct, parent: task_struct) -> No
     Raises:
         OutOfFrames: nothing has changed.
     """
-    task.sysvsem.queue = 0
-    task.sysvsem.undo_list = None
     if clone_flags & CLONE_SYSVSEM:
         ulp = get_undo_list(parent)
         ulp.refcnt += 1

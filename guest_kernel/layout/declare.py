@@ -426,13 +426,32 @@ class Struct:
     @classmethod
     def offsetof(cls, path: str) -> int:
         """Return the offset of a field, or of a field's field: ``"thread.sp"``."""
+        return cls._find(path)[0]
+
+    @classmethod
+    def _find(cls, path: str) -> tuple[int, Field]:
         name, _, rest = path.partition(".")
         field = cls.fields[name]
-        if rest:
-            if not isinstance(field, Embed):
-                raise KeyError(f"{cls.__name__}.{name} is not a structure")
-            return field.offset + field.target.offsetof(rest)
-        return field.offset
+        if not rest:
+            return field.offset, field
+        if not isinstance(field, Embed):
+            raise KeyError(f"{cls.__name__}.{name} is not a structure")
+        offset, found = field.target._find(rest)
+        return field.offset + offset, found
+
+    @classmethod
+    def zeros(cls, *paths: str) -> tuple[tuple[int, int, bytes], ...]:
+        """Return how to clear some fields at once: first byte, the one behind the last, zeros.
+
+        Neighbours are cleared together.
+        """
+        spans: list[tuple[int, int]] = []
+        for start, field in sorted((cls._find(path) for path in paths), key=lambda at: at[0]):
+            end = start + field.size
+            if spans and -(-spans[-1][1] // field.align) * field.align == start:
+                start = spans.pop()[0]
+            spans.append((start, end))
+        return tuple((start, end, bytes(end - start)) for start, end in spans)
 
     @classmethod
     def at(cls, k: Any, va: int) -> Self:
@@ -467,8 +486,8 @@ class Struct:
 
 
 # What a field cannot be called: it would hide a reference's own attribute.
-_RESERVED: Final = frozenset({"k", "pa", "va", "size", "align", "fields", "offsetof", "at", "clear",
-                              "items"})
+_RESERVED: Final = frozenset({"k", "pa", "va", "size", "align", "fields", "offsetof", "zeros", "at",
+                              "clear", "items"})
 
 
 def container_of(node: Struct, target: type[S], member: str) -> S:

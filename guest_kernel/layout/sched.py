@@ -28,6 +28,7 @@ from guest_kernel.layout.signal import user_struct
 from guest_kernel.layout.xarray import idr
 
 THREAD_SIZE: Final = 16384  # a kernel stack
+NR_CACHED_STACKS: Final = 2
 STACK_END_MAGIC: Final = 0x57AC6E9D  # at the far end of each kernel stack
 TASK_COMM_LEN: Final = 16
 PID_MAX_DEFAULT: Final = 32768
@@ -41,6 +42,7 @@ PIDTYPE_TGID: Final = 1  # the process
 PIDTYPE_PGID: Final = 2  # the process group
 PIDTYPE_SID: Final = 3  # the session
 PIDTYPE_MAX: Final = 4
+ROBUST_LIST_HEAD_SIZE: Final = 24  # of ring 3's struct robust_list_head
 UIDHASH_SZ: Final = 8
 
 # __state and exit_state: one bit each; 0 is runnable.
@@ -573,6 +575,7 @@ class sched_data(Struct):
     uidhash_table = Array(U64, UIDHASH_SZ, "chains of user_struct, by user ID",
                           ctype="struct hlist_head")
     max_threads = I32("at most so many tasks")
+    cached_stacks = Array(U64, NR_CACHED_STACKS, "kernel stacks at hand, physical; or 0")
     random_counter = U64("blocks of 64 bytes that the generator has given")
     kthreadd_task = Ptr(lambda: task_struct, "pid 2")
     kthread_create_list = Embed(list_head, "kthread_create_info that kthreadd has yet to serve")

@@ -236,6 +236,16 @@ def list_del_va(u64: memoryview, entry: int) -> None:
     u64[f] = previous
 
 
+def list_del_init_pa(u64: memoryview, node: int) -> None:
+    """Do as :func:`list_del_init` with the node at a physical address."""
+    n = node >> 3
+    va = u64[((u64[n] & PHYSICAL_MASK) >> 3) + 1]  # as its neighbour names it
+    if va & PHYSICAL_MASK != node:
+        BUG(f"list_del corruption: next->prev is {va:#x}, not the node at {node:#x}")
+    list_del_va(u64, va)
+    u64[n] = u64[n + 1] = va
+
+
 def list_for_each_va(u64: memoryview, head: int) -> Iterator[int]:
     """Yield the address of each node of the list; see ``list_for_each_entry``."""
     node = u64[(head & PHYSICAL_MASK) >> 3]
@@ -271,14 +281,17 @@ def hlist_unhashed(node: hlist_node) -> bool:
 
 def hlist_add_head(node: hlist_node, head: hlist_head) -> None:
     """Put ``node`` first in the chain."""
-    u64 = node.k.u64
-    first = u64[head.pa >> 3]
-    va = node.va
-    u64[node.pa >> 3] = first
-    u64[(node.pa >> 3) + 1] = head.va
+    hlist_add_head_va(node.k.u64, node.va, head.va)
+
+
+def hlist_add_head_va(u64: memoryview, node: int, head: int) -> None:
+    """Put the node at ``node`` first in the chain of the head at ``head``."""
+    n, h = (node & PHYSICAL_MASK) >> 3, (head & PHYSICAL_MASK) >> 3
+    u64[n] = first = u64[h]
+    u64[n + 1] = head
+    u64[h] = node
     if first:
-        u64[((first & PHYSICAL_MASK) >> 3) + 1] = va  # &node->next, which is at offset 0
-    u64[head.pa >> 3] = va
+        u64[((first & PHYSICAL_MASK) >> 3) + 1] = node  # &node->next, which is at offset 0
 
 
 def hlist_add_behind(node: hlist_node, previous: hlist_node) -> None:
@@ -293,28 +306,28 @@ def hlist_add_behind(node: hlist_node, previous: hlist_node) -> None:
     u64[previous.pa >> 3] = va
 
 
-def _hlist_unlink(node: hlist_node) -> None:
-    u64 = node.k.u64
-    following, pprev = u64[node.pa >> 3], u64[(node.pa >> 3) + 1]
-    if pprev in (0, LIST_POISON2):
-        BUG(f"hlist_del: {node.va:#x} is on no list")
+def hlist_del_va(u64: memoryview, node: int) -> None:
+    """Take the node at ``node`` out of its chain; see :func:`hlist_del`."""
+    n = (node & PHYSICAL_MASK) >> 3
+    following, pprev = u64[n], u64[n + 1]
+    if not pprev or pprev == LIST_POISON2:
+        BUG(f"hlist_del: {node:#x} is on no list")
     u64[(pprev & PHYSICAL_MASK) >> 3] = following
     if following:
         u64[((following & PHYSICAL_MASK) >> 3) + 1] = pprev
+    u64[n] = LIST_POISON1
+    u64[n + 1] = LIST_POISON2
 
 
 def hlist_del(node: hlist_node) -> None:
     """Take ``node`` out of its chain.  It must not be used until it is added or initialised."""
-    _hlist_unlink(node)
-    u64 = node.k.u64
-    u64[node.pa >> 3] = LIST_POISON1
-    u64[(node.pa >> 3) + 1] = LIST_POISON2
+    hlist_del_va(node.k.u64, node.va)
 
 
 def hlist_del_init(node: hlist_node) -> None:
     """Take ``node`` out of its chain, if it is on one; then it is on none."""
     if node.pprev:
-        _hlist_unlink(node)
+        hlist_del(node)
         INIT_HLIST_NODE(node)
 
 

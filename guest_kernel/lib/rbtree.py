@@ -88,17 +88,16 @@ def rb_build_va(u64: memoryview, nodes: Sequence[int], root: int) -> None:
     last = len(nodes).bit_length()
 
     def build(low: int, high: int, parent: int, level: int) -> int:
-        if low == high:
-            return 0
         middle = low + high >> 1
         node = nodes[middle]
         word = (node & PHYSICAL_MASK) >> 3
         u64[word] = parent if level == last > 1 else parent | BLACK
-        u64[word + LEFT] = build(low, middle, node, level + 1)
-        u64[word + RIGHT] = build(middle + 1, high, node, level + 1)
+        u64[word + LEFT] = build(low, middle, node, level + 1) if low < middle else 0
+        middle += 1
+        u64[word + RIGHT] = build(middle, high, node, level + 1) if middle < high else 0
         return node
 
-    u64[(root & PHYSICAL_MASK) >> 3] = build(0, len(nodes), 0, 1)
+    u64[(root & PHYSICAL_MASK) >> 3] = build(0, len(nodes), 0, 1) if nodes else 0
 
 
 def rb_replace_node(victim: rb_node, new: rb_node, root: rb_root) -> None:

@@ -96,7 +96,6 @@ from guest_kernel.mm.pgtable import (
     SPECIAL,
     STRUCT_PAGE_SHIFT,
     USER_ENTRIES,
-    USER_PGTABLES_CEILING,
     USER_TABLE,
     A,
     D,
@@ -109,6 +108,7 @@ from guest_kernel.mm.pgtable import (
     page_index,
     page_tables,
     present_entries,
+    present_range,
     pte_alloc,
     unshare_table,
     user_tables,
@@ -158,6 +158,7 @@ _I_SIZE: Final = inode.offsetof("i_size") >> 3
 _XA_HEAD: Final = address_space.offsetof("i_pages.xa_head") >> 3
 _XA_SLOTS: Final = xa_node.offsetof("slots")
 
+_PA_TO_STRUCT_PAGE: Final = PAGE_SHIFT - STRUCT_PAGE_SHIFT  # and that an index of k.i32
 _PRIVATE_TABLE: Final = P | RW
 _WRITABLE_ANON: Final = RW | D | ANON
 _OPS_MASK: Final = 0xFFFF_FFFF
@@ -704,39 +705,41 @@ def copy_page_tables(new: mm_struct, old: mm_struct, left_out: list[tuple[int, i
         OutOfFrames: what was copied so far is freed with ``new``.
     """
     k: Kernel = old.k
-    u64 = k.u64
-    i64 = k.i64
-    for i in (MM_FILEPAGES, MM_ANONPAGES, MM_SHMEMPAGES):
-        i64[(new.pa >> 3) + _MM_RSS + i] = i64[(old.pa >> 3) + _MM_RSS + i]
-    mem_map = mem_map_index(k)
-    for slot, va, last in page_tables(k, old.pgd & PHYSICAL_MASK, 0, USER_PGTABLES_CEILING):
-        holes = [(max(s, va), min(e, last)) for s, e in left_out if s < last and va < e]
-        if holes:
-            _copy_table(k, new, old, slot, va, holes)
-            continue
-        entry = u64[slot] & ~RW
-        target = _pd_slot(k, new, va)
-        u64[slot] = entry
-        u64[target] = entry
-        k.i32[mem_map + ((entry & FRAME_MASK) >> PAGE_SHIFT << STRUCT_PAGE_SHIFT) + REFCOUNT] += 1
-        new.pgtables_bytes += PAGE_SIZE
+    u64, i32 = k.u64, k.i32
+    source, target = (old.pa >> 3) + _MM_RSS, (new.pa >> 3) + _MM_RSS
+    u64[target : target + NR_MM_COUNTERS] = u64[source : source + NR_MM_COUNTERS]
+    pgd, new_pgd = (old.pgd & PHYSICAL_MASK) >> 3, (new.pgd & PHYSICAL_MASK) >> 3
+    counts = mem_map_index(k) + REFCOUNT
+    tables = 0
+    for i, pml4e in present_range(u64, pgd, 0, USER_ENTRIES - 1):
+        pdpt, new_pdpt = (pml4e & FRAME_MASK) >> 3, _new_table(k, new_pgd + i)
+        for j, pdpte in present_range(u64, pdpt, 0, 511):
+            pd, new_pd = (pdpte & FRAME_MASK) >> 3, _new_table(k, new_pdpt + j)
+            tables += 1
+            for n, entry in present_range(u64, pd, 0, 511):
+                if left_out:
+                    va = i << 39 | j << 30 | n << 21
+                    holes = [(max(s, va), min(e, va + PMD_SIZE)) for s, e in left_out
+                             if s < va + PMD_SIZE and va < e]
+                    if holes:
+                        _copy_table(k, new, pd + n, va, holes)
+                        continue
+                u64[pd + n] = u64[new_pd + n] = entry & ~RW
+                i32[counts + ((entry & FRAME_MASK) >> _PA_TO_STRUCT_PAGE)] += 1
+                tables += 1
+        tables += 1
+    new.pgtables_bytes += tables * PAGE_SIZE
     flush_tlb_mm(k, old)
 
 
-def _pd_slot(k: Kernel, mm: mm_struct, va: int) -> int:
-    """Return the index of the PD entry for ``va``, making the tables above it."""
-    u64 = k.u64
-    table = mm.pgd & PHYSICAL_MASK
-    for shift in (39, 30):
-        slot = (table >> 3) + (va >> shift & 511)
-        if not u64[slot] & P:
-            u64[slot] = get_zeroed_page(k) | USER_TABLE
-            mm.pgtables_bytes += PAGE_SIZE
-        table = u64[slot] & FRAME_MASK
-    return (table >> 3) + (va >> 21 & 511)
+def _new_table(k: Kernel, slot: int) -> int:
+    """Let an entry of a user page table point to a new table; return its index in ``k.u64``."""
+    table = get_zeroed_page(k)
+    k.u64[slot] = table | USER_TABLE
+    return table >> 3
 
 
-def _copy_table(k: Kernel, new: mm_struct, old: mm_struct, slot: int, va: int,
+def _copy_table(k: Kernel, new: mm_struct, slot: int, va: int,
                 holes: list[tuple[int, int]]) -> None:
     """Copy a table of which the child does not get all, and empty the holes of the copy."""
     u64 = k.u64

@@ -78,9 +78,7 @@ P4D_SIZE: Final = 1 << 39
 USER_ENTRIES: Final = 256  # of a PML4: the lower half
 USER_PGTABLES_CEILING: Final = 1 << 47
 
-_CHUNK: Final = 16  # entries of a table that are looked at together
-_CHUNK_BYTES: Final = 8 * _CHUNK
-_EMPTY_CHUNK: Final = bytes(_CHUNK_BYTES)
+_CHUNK: Final = 8  # entries of a table that are looked at together
 _HALF_TABLE: Final = PAGE_SIZE // 2
 _PRESENT_LARGE: Final = P | PS
 
@@ -222,7 +220,7 @@ def copy_entries(k: Kernel, old: int, new: int) -> None:
     u64 = k.u64
     counts = (u64[k.mm_word + _MEM_MAP_WORD] & PHYSICAL_MASK) + _COUNTS >> 3
     first = old >> 3
-    for index, pte in _present(u64, first, 0, 511):
+    for index, pte in present_range(u64, first, 0, 511):
         if pte & _RW_ANON == _RW_ANON:
             u64[first + index] = pte & ~RW
         if not pte & SPECIAL:
@@ -243,60 +241,52 @@ def page_tables(k: Kernel, pgd_pa: int, start: int, end: int) -> Iterator[tuple[
     """
     u64 = k.u64
     last = end - 1
-    for i, pml4e in _present(u64, pgd_pa >> 3, start >> 39, last >> 39):
+    for i, pml4e in present_range(u64, pgd_pa >> 3, start >> 39, last >> 39):
         low, high = max(start, i << 39), min(last, (i + 1 << 39) - 1)
         pdpt = (pml4e & FRAME_MASK) >> 3
-        for j, pdpte in _present(u64, pdpt, low >> 30 & 511, high >> 30 & 511):
+        for j, pdpte in present_range(u64, pdpt, low >> 30 & 511, high >> 30 & 511):
             base = i << 39 | j << 30
             low_2, high_2 = max(low, base), min(high, base + PUD_SIZE - 1)
             pd = (pdpte & FRAME_MASK) >> 3
-            for n, _ in _present(u64, pd, low_2 >> 21 & 511, high_2 >> 21 & 511):
+            for n, _ in present_range(u64, pd, low_2 >> 21 & 511, high_2 >> 21 & 511):
                 va = base | n << 21
                 yield pd + n, max(va, low_2), min(va + PMD_SIZE, high_2 + 1)
 
 
-def _present(u64: memoryview, table: int, first: int, last: int) -> list[tuple[int, int]]:
-    """Return ``(index, entry)`` of the entries ``first`` to ``last`` of a table that are not 0."""
-    if last - first < _CHUNK:
-        entries = u64[table + first : table + last + 1].tolist()
-        return [(i, entry) for i, entry in enumerate(entries, first) if entry]
-    found = []
-    for place, chunk in _chunks(u64[table + first : table + last + 1].tobytes()):
-        found += [(i, entry) for i, entry in enumerate(chunk, first + place) if entry]
-    return found
+def present_range(u64: memoryview, table: int, first: int, last: int) -> list[tuple[int, int]]:
+    """Return ``(index, entry)`` of the entries ``first`` to ``last`` of a table that are not 0.
 
-
-def _chunks(data: bytes) -> Iterator[tuple[int, memoryview]]:
-    """Yield the parts of a table that are not empty, with the index of their first entry.
-
-    Most tables are almost empty: a comparison passes over a chunk of zeros at once.
+    Most tables are almost empty: the zeros before an entry are passed over at once.
     """
-    for place in range(0, len(data), _CHUNK_BYTES):
-        chunk = data[place : place + _CHUNK_BYTES]
-        if chunk != _EMPTY_CHUNK:
-            yield place >> 3, memoryview(chunk).cast("Q")
+    found: list[tuple[int, int]] = []
+    end = last + 1
+    while first < end:
+        rest = len(u64[table + first : table + end].tobytes().lstrip(b"\0"))
+        first = end - (rest + 7 >> 3)
+        behind = min(first + _CHUNK, end)
+        entries = u64[table + first : table + behind].tolist()
+        found += [(i, entry) for i, entry in enumerate(entries, first) if entry]
+        first = behind
+    return found
 
 
 def user_tables(k: Kernel, pgd_pa: int) -> tuple[list[int], list[int]]:
     """Return the frames of all tables below a PML4's lower half: last-level ones, and others."""
     u64 = k.u64
     tables, upper = [], []
-    for _, pml4e in _present(u64, pgd_pa >> 3, 0, USER_ENTRIES - 1):
+    for _, pml4e in present_range(u64, pgd_pa >> 3, 0, USER_ENTRIES - 1):
         pdpt = pml4e & FRAME_MASK
         upper.append(pdpt)
-        for _, pdpte in _present(u64, pdpt >> 3, 0, 511):
+        for _, pdpte in present_range(u64, pdpt >> 3, 0, 511):
             pd = pdpte & FRAME_MASK
             upper.append(pd)
-            tables += [entry & FRAME_MASK for _, entry in _present(u64, pd >> 3, 0, 511)]
+            tables += [entry & FRAME_MASK for _, entry in present_range(u64, pd >> 3, 0, 511)]
     return tables, upper
 
 
 def present_entries(k: Kernel, table: int) -> list[int]:
     """Return the entries of the table at physical address ``table`` that are not 0."""
-    found: list[int] = []
-    for _, chunk in _chunks(bytes(k.u8[table : table + PAGE_SIZE])):
-        found += filter(None, chunk)
-    return found
+    return [entry for entry in k.u64[table >> 3 : table + PAGE_SIZE >> 3].tolist() if entry]
 
 
 def free_pgtables(k: Kernel, mm: mm_struct, start: int, end: int, floor: int,

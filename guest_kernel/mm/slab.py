@@ -21,7 +21,7 @@ and caches are not merged.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, NoReturn, TypeVar
 
 from emulator.arch.paging import PAGE_SHIFT, PAGE_SIZE
@@ -48,7 +48,7 @@ from guest_kernel.lib.list import (
     list_for_each_entry,
     list_move_tail,
 )
-from guest_kernel.mm.page_alloc import alloc_pages, free_pages
+from guest_kernel.mm.page_alloc import OutOfFrames, alloc_pages, free_pages
 
 S = TypeVar("S", bound=Struct)
 
@@ -71,6 +71,8 @@ _LRU: Final = page.offsetof("lru") >> 3
 _SLAB_CACHE: Final = page.offsetof("slab_cache") >> 3
 _FREELIST: Final = page.offsetof("freelist") >> 3
 _INUSE: Final = page.offsetof("inuse") >> 3
+_FREELIST_FROM_LRU: Final = _FREELIST - _LRU
+_INUSE_FROM_LRU: Final = _INUSE - _LRU
 _OBJECTS_U32: Final = page.offsetof("objects") >> 2
 _ORDER_U32: Final = page.offsetof("compound_order") >> 2
 _PARTIAL: Final = kmem_cache.offsetof("partial") >> 3
@@ -194,50 +196,135 @@ def kmem_cache_alloc(k: Kernel, cache: int) -> int:
     u64 = k.u64
     c = cache >> 3
     lru = ((u64[c] & PHYSICAL_MASK) >> 3) if u64[c + _NR_PARTIAL] else _new_slab(k, cache)
-    freelist = lru + (_FREELIST - _LRU)
-    inuse = u64[lru + (_INUSE - _LRU)]
-    va = u64[freelist]
+    va = u64[lru + _FREELIST_FROM_LRU]
     pa = va & PHYSICAL_MASK
-    following = u64[pa >> 3] ^ FREELIST_MASK
-    u64[pa >> 3] = 0  # what lies in an object in use should not look like a free one's word
-    u64[lru + (_INUSE - _LRU)] = inuse + 1
-    u64[freelist] = following
+    word = pa >> 3
+    u64[lru + _FREELIST_FROM_LRU] = following = u64[word] ^ FREELIST_MASK
+    u64[word] = 0  # what lies in an object in use should not look like a free one's word
+    u64[lru + _INUSE_FROM_LRU] = inuse = u64[lru + _INUSE_FROM_LRU] + 1
     if not following:
         u64[c + _NR_PARTIAL] -= 1
         list_del_va(u64, PAGE_OFFSET + (lru << 3))
     elif (following ^ va) >> k.u32[(cache >> 2) + _SLAB_SHIFT_U32]:
         _bad_object(k, cache, pa, "written after it was freed")
-    if not inuse:
+    if inuse == 1:
         u64[c + _NR_EMPTY] -= 1
     return pa
+
+
+def kmem_cache_alloc_bulk(k: Kernel, cache: int, n: int) -> list[int]:
+    """Return ``n`` new objects, each as from ``kmem_cache_alloc``; faster.
+
+    Raises:
+        OutOfFrames: no frames for a new slab; none has been taken.
+    """
+    u64 = k.u64
+    c = cache >> 3
+    shift = k.u32[(cache >> 2) + _SLAB_SHIFT_U32]
+    objects: list[int] = []
+    while n:
+        try:
+            lru = ((u64[c] & PHYSICAL_MASK) >> 3) if u64[c + _NR_PARTIAL] else _new_slab(k, cache)
+        except OutOfFrames:
+            kmem_cache_free_bulk(k, objects)
+            raise
+        inuse = taken = u64[lru + _INUSE_FROM_LRU]
+        va = u64[lru + _FREELIST_FROM_LRU]
+        while n and va:
+            pa = va & PHYSICAL_MASK
+            following = u64[pa >> 3] ^ FREELIST_MASK
+            if following and (following ^ va) >> shift:
+                _bad_object(k, cache, pa, "written after it was freed")
+            u64[pa >> 3] = 0
+            objects.append(pa)
+            va = following
+            taken += 1
+            n -= 1
+        u64[lru + _FREELIST_FROM_LRU] = va
+        u64[lru + _INUSE_FROM_LRU] = taken
+        if not va:
+            u64[c + _NR_PARTIAL] -= 1
+            list_del_va(u64, PAGE_OFFSET + (lru << 3))
+        if not inuse:
+            u64[c + _NR_EMPTY] -= 1
+    return objects
+
+
+def kmem_cache_free_bulk(k: Kernel, objects: Iterable[int]) -> None:
+    """Free objects of one cache, each as ``kmem_cache_free`` does; faster."""
+    u64 = k.u64
+    mem_map = (u64[k.mm_word + _MEM_MAP] & PHYSICAL_MASK) >> 3
+    slab = cache = shift = stride = freelist = first = inuse = 0
+    for pa in objects:
+        p = mem_map + (pa >> PAGE_SHIFT << _PAGE_WORDS_SHIFT)
+        if not u64[p] & _SLAB:
+            p = _slab_head(k, p, pa)
+        if p != slab:
+            if slab:
+                _put_freelist(k, cache, slab, freelist, inuse, was_full=not first)
+            slab = p
+            cache = u64[p + _SLAB_CACHE] & PHYSICAL_MASK
+            shift = k.u32[(cache >> 2) + _SLAB_SHIFT_U32]
+            stride = k.u32[(cache >> 2) + _STRIDE_U32]
+            freelist = first = u64[p + _FREELIST]
+            inuse = u64[p + _INUSE]
+        va, word = PAGE_OFFSET + pa, pa >> 3
+        if freelist and (va - freelist) % stride:
+            _bad_object(k, cache, pa, "freed, but not the start of an object")
+        looks = u64[word] ^ FREELIST_MASK
+        if not looks or not (looks ^ va) >> shift:
+            u64[p + _FREELIST] = freelist
+            _check_double_free(k, cache, p, va)
+        u64[word] = freelist ^ FREELIST_MASK
+        freelist = va
+        inuse -= 1
+    if slab:
+        _put_freelist(k, cache, slab, freelist, inuse, was_full=not first)
+
+
+def _put_freelist(k: Kernel, cache: int, p: int, freelist: int, inuse: int, *,
+                  was_full: bool) -> None:
+    k.u64[p + _FREELIST] = freelist
+    k.u64[p + _INUSE] = inuse
+    if was_full or not inuse:
+        _slab_changes_list(k, cache, p, was_full=was_full)
 
 
 def kmem_cache_free(k: Kernel, pa: int) -> None:
     """Free the object at physical address ``pa``, of whatever cache it is."""
     u64 = k.u64
-    mem_map = (u64[k.mm_word + _MEM_MAP] & PHYSICAL_MASK) >> 3
-    p = mem_map + (pa >> PAGE_SHIFT << _PAGE_WORDS_SHIFT)
+    p = ((u64[k.mm_word + _MEM_MAP] & PHYSICAL_MASK) >> 3) + (pa >> PAGE_SHIFT << _PAGE_WORDS_SHIFT)
     if not u64[p] & _SLAB:
         p = _slab_head(k, p, pa)
-    cache = u64[p + _SLAB_CACHE] & PHYSICAL_MASK
-    va = PAGE_OFFSET + pa
-    if (pa - (p - mem_map << _WORD_TO_PA)) % k.u32[(cache >> 2) + _STRIDE_U32]:
-        _bad_object(k, cache, pa, "freed, but not the start of an object")
-    word = u64[pa >> 3] ^ FREELIST_MASK
-    if not word or not (word ^ va) >> k.u32[(cache >> 2) + _SLAB_SHIFT_U32]:
-        _check_double_free(k, cache, p, va)
+    cache = (u64[p + _SLAB_CACHE] & PHYSICAL_MASK) >> 2
+    va, word = PAGE_OFFSET + pa, pa >> 3
     freelist = u64[p + _FREELIST]
-    u64[pa >> 3] = freelist ^ FREELIST_MASK
+    # An object's distance from the first one is a multiple of the stride, and so is that from
+    # any free one.
+    if freelist and (va - freelist) % k.u32[cache + _STRIDE_U32]:
+        _bad_object(k, cache << 2, pa, "freed, but not the start of an object")
+    looks = u64[word] ^ FREELIST_MASK
+    if not looks or not (looks ^ va) >> k.u32[cache + _SLAB_SHIFT_U32]:
+        _check_double_free(k, cache << 2, p, va)
+    u64[word] = freelist ^ FREELIST_MASK
     u64[p + _FREELIST] = va
     u64[p + _INUSE] = inuse = u64[p + _INUSE] - 1
-    if freelist and inuse:
-        return
-    c = cache >> 3
+    if not freelist or not inuse:
+        _slab_changes_list(k, cache << 2, p, was_full=not freelist)
+
+
+def _slab_changes_list(k: Kernel, cache: int, p: int, *, was_full: bool) -> None:
+    """The first object of a full slab was freed, or the last one in use of any."""
+    u64, c = k.u64, cache >> 3
     lru = PAGE_OFFSET + (p + _LRU << 3)
-    if not freelist:  # it was full
+    if was_full:
+        base = p - ((u64[k.mm_word + _MEM_MAP] & PHYSICAL_MASK) >> 3) << _WORD_TO_PA
+        va = u64[p + _FREELIST]
+        if ((va & PHYSICAL_MASK) - base) % k.u32[(cache >> 2) + _STRIDE_U32]:
+            _bad_object(k, cache, va & PHYSICAL_MASK, "freed, but not the start of an object")
         u64[c + _NR_PARTIAL] += 1
         list_add_va(u64, lru, kmem_cache(k, cache).partial.va)
-    if not inuse:
+    if not u64[p + _INUSE]:
         if u64[c + _NR_EMPTY]:
             _discard_slab(k, cache, p)
             return

@@ -55,8 +55,8 @@ from guest_kernel.mm.pgtable import NX, PROTNONE, RW, US, A, P, current_pa
 from guest_kernel.mm.shmem import shmem_get, shmem_put
 from guest_kernel.mm.slab import (
     kfree,
-    kmem_cache_alloc,
-    kmem_cache_free,
+    kmem_cache_alloc_bulk,
+    kmem_cache_free_bulk,
     kzalloc,
     struct_cache,
 )
@@ -73,6 +73,8 @@ _ANON_VMA: Final = vm_area_struct.offsetof("anon_vma") >> 3
 _OPS: Final = vm_area_struct.offsetof("vm_ops") >> 3  # and anon_vma_chain in the high half
 _PRIVATE: Final = vm_area_struct.offsetof("vm_private_data") >> 3
 _LOW_HALF: Final = 0xFFFF_FFFF
+_VMA_SIZE: Final = vm_area_struct.size
+_ANON_VMA_LAST: Final = vm_data.offsetof("anon_vma_last") >> 3
 _SHARED: Final = vm_area_struct.offsetof("shared")
 _F_COUNT: Final = file_struct.offsetof("f_count")
 _F_MAPPING: Final = file_struct.offsetof("f_mapping")
@@ -85,6 +87,10 @@ _RB_RIGHT: Final = (rb_node.offsetof("rb_right")) >> 3
 _MM_MMAP: Final = mm_struct.offsetof("mmap")
 _MM_RB: Final = mm_struct.offsetof("mm_rb")
 _MM_CACHE: Final = mm_struct.offsetof("mmap_cache")
+
+_EMPTY_MM: Final = mm_struct.zeros(
+    "mmap", "mmap_cache", "mm_rb", "map_count", "total_vm", "data_vm", "exec_vm", "stack_vm",
+    "locked_vm")
 
 _TASK_SIGNAL: Final = task_struct.offsetof("signal")
 _TASK_EUID: Final = task_struct.offsetof("euid")
@@ -429,57 +435,43 @@ def dup_vmas(mm: mm_struct, oldmm: mm_struct) -> list[tuple[int, int]]:
         old = u64[v + _NEXT] & PHYSICAL_MASK
     if accounted:
         vm_enough_memory(k, accounted)
-    copies: list[int] = []
     try:
-        cache = struct_cache(k, vm_area_struct)
-        for _ in kept:
-            copies.append(kmem_cache_alloc(k, cache))
+        copies = kmem_cache_alloc_bulk(k, struct_cache(k, vm_area_struct), len(kept))
     except BaseException:
         vm_acct_memory(k, -accounted)
-        for new in copies:
-            kmem_cache_free(k, new)
         raise
     mm_va = mm.va
-    size = vm_area_struct.size
-    prev = 0
+    prev, link = 0, (mm.pa + _MM_MMAP) >> 3
     for old, new in zip(kept, copies, strict=True):
-        u8[new : new + size] = u8[old : old + size]
-        v = new >> 3
+        u8[new : new + _VMA_SIZE] = u8[old : old + _VMA_SIZE]
+        v, va = new >> 3, new + PAGE_OFFSET
         u64[v + _MM] = mm_va
         u64[v + _PREV] = prev
-        u64[(prev & PHYSICAL_MASK) + (_NEXT << 3) >> 3 if prev else (mm.pa + _MM_MMAP) >> 3] = (
-            new + PAGE_OFFSET)
-        prev = new + PAGE_OFFSET
-        _inherit(k, new)
-    if prev:
-        u64[((prev & PHYSICAL_MASK) >> 3) + _NEXT] = 0
-    rb_build_va(u64, [new + PAGE_OFFSET + _RB for new in copies], mm.pa + _MM_RB)
+        u64[link] = prev = va
+        link = v + _NEXT
+        flags, file, ops = u64[v + _FLAGS], u64[v + _FILE] & PHYSICAL_MASK, u64[v + _OPS]
+        if flags & VM_LOCKED_MASK:
+            u64[v + _FLAGS] = flags & ~VM_LOCKED_MASK
+        if flags & VM_WIPEONFORK:
+            u64[v + _ANON_VMA] = 0
+            u64[v + _OPS] = ops & _LOW_HALF
+        elif u64[v + _ANON_VMA]:
+            # The child's own anonymous pages beside those that it inherits.
+            u64[k.vm_word + _ANON_VMA_LAST] = u64[v + _ANON_VMA] = (
+                u64[k.vm_word + _ANON_VMA_LAST] + 1)
+            u64[v + _OPS] = ops + (1 << 32)  # anon_vma_chain
+        if file:
+            u64[(file + _F_COUNT) >> 3] += 1
+            mapping = u64[(file + _F_MAPPING) >> 3] & PHYSICAL_MASK
+            list_add_tail_va(u64, va + _SHARED, mapping + (PAGE_OFFSET + _I_MMAP))
+            if flags & _SHARED_WRITABLE == _SHARED_WRITABLE:
+                k.i32[(mapping + _I_MMAP_WRITABLE) >> 2] += 1
+        elif ops & _LOW_HALF == VM_OPS_SHMEM:
+            shmem_get(shmem.at(k, u64[v + _PRIVATE]))
+    u64[link] = 0
+    rb_build_va(u64, [new + (PAGE_OFFSET + _RB) for new in copies], mm.pa + _MM_RB)
     mm.map_count = len(copies)
     return left_out
-
-
-def _inherit(k: Kernel, new: int) -> None:
-    """Make a copied VMA's references and flags the child's."""
-    u64, v = k.u64, new >> 3
-    flags = u64[v + _FLAGS]
-    if flags & VM_LOCKED_MASK:
-        u64[v + _FLAGS] = flags & ~VM_LOCKED_MASK
-    if flags & VM_WIPEONFORK:
-        u64[v + _ANON_VMA] = 0
-        u64[v + _OPS] &= _LOW_HALF
-    elif u64[v + _ANON_VMA]:
-        # The child's own anonymous pages beside those that it inherits.
-        u64[v + _ANON_VMA] = _new_anon_vma(k)
-        u64[v + _OPS] += 1 << 32  # anon_vma_chain
-    file = u64[v + _FILE] & PHYSICAL_MASK
-    if file:
-        u64[(file + _F_COUNT) >> 3] += 1
-        mapping = u64[(file + _F_MAPPING) >> 3] & PHYSICAL_MASK
-        list_add_tail_va(u64, new + PAGE_OFFSET + _SHARED, mapping + PAGE_OFFSET + _I_MMAP)
-        if flags & _SHARED_WRITABLE == _SHARED_WRITABLE:
-            k.i32[(mapping + _I_MMAP_WRITABLE) >> 2] += 1
-    elif u64[v + _OPS] & _LOW_HALF == VM_OPS_SHMEM:
-        shmem_get(shmem.at(k, u64[v + _PRIVATE]))
 
 
 def free_vmas(mm: mm_struct) -> None:
@@ -487,29 +479,28 @@ def free_vmas(mm: mm_struct) -> None:
     k: Kernel = mm.k
     u64 = k.u64
     accounted = 0
+    vmas = []
     vma = u64[(mm.pa + _MM_MMAP) >> 3] & PHYSICAL_MASK
     while vma:
+        vmas.append(vma)
         v = vma >> 3
-        following = u64[v + _NEXT] & PHYSICAL_MASK
         flags = u64[v + _FLAGS]
         if flags & VM_ACCOUNT:
-            accounted += u64[v + VMA_END] - u64[v + VMA_START] >> PAGE_SHIFT
+            accounted += u64[v + VMA_END] - u64[v + VMA_START]
         file = u64[v + _FILE] & PHYSICAL_MASK
         if file:
-            list_del_va(u64, vma + PAGE_OFFSET + _SHARED)
+            list_del_va(u64, vma + (PAGE_OFFSET + _SHARED))
             if flags & _SHARED_WRITABLE == _SHARED_WRITABLE:
                 mapping = u64[(file + _F_MAPPING) >> 3] & PHYSICAL_MASK
                 k.i32[(mapping + _I_MMAP_WRITABLE) >> 2] -= 1
             fput(file_struct(k, file))
         elif u64[v + _OPS] & _LOW_HALF == VM_OPS_SHMEM:
             shmem_put(shmem.at(k, u64[v + _PRIVATE]))
-        kmem_cache_free(k, vma)
-        vma = following
-    vm_acct_memory(k, -accounted)
-    mm.mmap = mm.mmap_cache = None
-    mm.mm_rb.rb_node = None
-    mm.map_count = 0
-    mm.total_vm = mm.data_vm = mm.exec_vm = mm.stack_vm = mm.locked_vm = 0
+        vma = u64[v + _NEXT] & PHYSICAL_MASK
+    kmem_cache_free_bulk(k, vmas)
+    vm_acct_memory(k, -(accounted >> PAGE_SHIFT))
+    for start, end, zeros in _EMPTY_MM:
+        k.u8[mm.pa + start : mm.pa + end] = zeros
 
 
 def insert_vm_struct(mm: mm_struct, vma: vm_area_struct) -> None:

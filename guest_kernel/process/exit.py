@@ -35,7 +35,13 @@ from guest_kernel.layout.sched import (
     signal_struct,
     task_struct,
 )
-from guest_kernel.lib.list import list_add_tail, list_del_init, list_empty, list_for_each_entry
+from guest_kernel.lib.list import (
+    list_add_tail,
+    list_del_init,
+    list_del_init_pa,
+    list_empty,
+    list_for_each_entry,
+)
 from guest_kernel.mm.memory import get_mm_rss
 from guest_kernel.mm.mm import mmdrop, mmgrab, mmput
 from guest_kernel.mm.uaccess import copy_to_user, put_user_u32
@@ -111,6 +117,10 @@ _SIGINFO: Final = struct.Struct("<iii")  # signo errno code
 _SIGINFO_CHILD: Final = struct.Struct("<iIi")  # pid uid status; behind four bytes of padding
 _ANY: Final = -1
 
+_TASKS: Final = task_struct.offsetof("tasks")
+_SIBLING: Final = task_struct.offsetof("sibling")
+_THREAD_NODE: Final = task_struct.offsetof("thread_node")
+
 # exit_state: which may follow which.
 _TRANSITIONS: Final = {0: {EXIT_ZOMBIE, EXIT_DEAD}, EXIT_ZOMBIE: {EXIT_DEAD}}
 
@@ -140,7 +150,7 @@ def do_exit(task: task_struct, code: int) -> NoReturn:
         KernelPanic: the task is the last of init.
     """
     signal = signal_of(task)
-    synchronize_group_exit(task, code)
+    synchronize_group_exit(signal, code)
     exit_signals(task)
     signal.live -= 1
     group_dead = not signal.live
@@ -148,18 +158,17 @@ def do_exit(task: task_struct, code: int) -> NoReturn:
         code = signal.group_exit_code or code
         raise KernelPanic(f"Attempted to kill init! exitcode={code:#010x}")
     task.exit_code = code
-    exit_mm(task)
+    exit_mm(task, signal)
     exit_sem(task)
     exit_files(task)
     exit_fs(task)
-    exit_notify(task, group_dead)
+    exit_notify(task, signal, group_dead)
     set_task_state(task, TASK_DEAD)
     raise Sleep
 
 
-def synchronize_group_exit(task: task_struct, code: int) -> None:
+def synchronize_group_exit(signal: signal_struct, code: int) -> None:
     """Let the last thread of a group say how the group has ended."""
-    signal = signal_of(task)
     if signal.live == 1 and not signal.flags & SIGNAL_GROUP_EXIT:
         signal.flags = SIGNAL_GROUP_EXIT
         signal.group_exit_code = code
@@ -185,13 +194,12 @@ def do_group_exit(task: task_struct, code: int) -> NoReturn:
     do_exit(task, code)
 
 
-def exit_mm(task: task_struct) -> None:
+def exit_mm(task: task_struct, signal: signal_struct) -> None:
     """Give up the address space; its page table stays until another one is loaded."""
     mm_release(task)
     mm = task.mm
     if mm is None:
         return
-    signal = signal_of(task)
     signal.maxrss = max(signal.maxrss, mm.hiwater_rss, get_mm_rss(mm))
     mmgrab(mm)
     task.active_mm, task.mm = mm, None
@@ -215,9 +223,8 @@ def mm_release(task: task_struct) -> None:
         complete(done)
 
 
-def exit_notify(task: task_struct, group_dead: bool) -> None:
+def exit_notify(task: task_struct, signal: signal_struct, group_dead: bool) -> None:
     """Find new parents for the children, then tell the parent."""
-    signal = signal_of(task)
     dead = forget_original_parent(task)
     if group_dead:
         leader = task.group_leader
@@ -358,16 +365,17 @@ def _exit_signal(task: task_struct) -> None:
                 try_to_wake_up(signal.group_exec_task, TASK_NORMAL)
         if signal.curr_target == task:
             signal.curr_target = next_thread(task)
-    for name in _TIMES:
-        setattr(signal, name, getattr(signal, name) + getattr(task, name))
+    u64, own, kept = k.u64, task.pa >> 3, signal.pa >> 3
+    for mine, group, _ in _TIMES:
+        u64[kept + group] += u64[own + mine]
     signal.nr_threads -= 1
     detach_pid(task, PIDTYPE_PID)
     if group_dead:
         for kind in (PIDTYPE_TGID, PIDTYPE_PGID, PIDTYPE_SID):
             detach_pid(task, kind)
-        list_del_init(task.tasks)
-        list_del_init(task.sibling)
-    list_del_init(task.thread_node)
+        list_del_init_pa(u64, task.pa + _TASKS)
+        list_del_init_pa(u64, task.pa + _SIBLING)
+    list_del_init_pa(u64, task.pa + _THREAD_NODE)
     k.data(sched_data).nr_threads -= 1
     put_process_slot(task)
     flush_sigqueue(task.pending)
@@ -377,8 +385,12 @@ def _exit_signal(task: task_struct) -> None:
         flush_sigqueue(signal.shared_pending)
 
 
-# Of a thread that has ended, its group keeps these.
-_TIMES: Final = ("utime", "stime", "nvcsw", "nivcsw", "min_flt", "maj_flt")
+# Of a thread that has ended, its group keeps these, and of a group, its parent's: where a task has
+# each, a group of its own threads, and of the children it has waited for; in words.
+_TIMES: Final = tuple(
+    (task_struct.offsetof(name) >> 3, signal_struct.offsetof(name) >> 3,
+     signal_struct.offsetof("c" + name) >> 3)
+    for name in ("utime", "stime", "nvcsw", "nivcsw", "min_flt", "maj_flt"))
 
 
 # ---------------------------------------------------------------------------------- waiting
@@ -504,9 +516,10 @@ def _rusage(wo: wait_opts, child: task_struct) -> bytes:
 def _account_child(signal: signal_struct, child: task_struct) -> None:
     """Add what a child, and its own children, have used to what its parent's children have."""
     own = signal_of(child)
-    for name in _TIMES:
-        total = getattr(child, name) + getattr(own, name) + getattr(own, "c" + name)
-        setattr(signal, "c" + name, getattr(signal, "c" + name) + total)
+    u64, parents, thread, group = child.k.u64, signal.pa >> 3, child.pa >> 3, own.pa >> 3
+    for mine, ended, waited in _TIMES:
+        u64[parents + waited] += (
+            u64[thread + mine] + u64[group + ended] + u64[group + waited])
     signal.cmaxrss = max(signal.cmaxrss, own.maxrss, own.cmaxrss)
 
 

@@ -14,7 +14,7 @@ from contextlib import ExitStack, suppress
 from typing import Final, NamedTuple
 
 from guest_kernel.errors import BUG_ON, Errno, SyscallError
-from guest_kernel.fs.file import dup_fd, files_of, get_files_struct, put_files_struct
+from guest_kernel.fs.file import dup_fd, files_of, get_files_struct, put_files_struct, task_rlimit
 from guest_kernel.fs.fs_struct import copy_fs_struct, get_fs_struct, put_fs_struct
 from guest_kernel.ipc.sem import copy_semundo, exit_sem
 from guest_kernel.kernel import Kernel
@@ -22,6 +22,7 @@ from guest_kernel.layout.declare import PAGE_OFFSET, PHYSICAL_MASK
 from guest_kernel.layout.mm_types import TASK_SIZE_MAX, vm_data
 from guest_kernel.layout.ptrace import pt_regs
 from guest_kernel.layout.sched import (
+    NR_CACHED_STACKS,
     PF_FORKNOEXEC,
     PF_IDLE,
     PF_KTHREAD,
@@ -50,22 +51,19 @@ from guest_kernel.layout.sched import (
     signal_struct,
     task_struct,
 )
-from guest_kernel.lib.list import INIT_LIST_HEAD, list_add_tail
+from guest_kernel.lib.list import list_add_tail, list_add_tail_va
 from guest_kernel.mm.mm import dup_mmap, mmget, mmput
 from guest_kernel.mm.page_alloc import OutOfFrames, alloc_pages, free_pages
 from guest_kernel.mm.slab import kfree, kmem_cache_alloc, kzalloc, struct_cache
 from guest_kernel.mm.uaccess import copy_from_user, put_user_u32
 from guest_kernel.process.pid import (
-    PIDTYPE_PGID,
     PIDTYPE_PID,
-    PIDTYPE_SID,
-    PIDTYPE_TGID,
     alloc_pid,
     attach_pid,
+    attach_process,
     free_pid,
     init_task_pid,
     pid_nr,
-    task_pid_type,
 )
 from guest_kernel.process.user import alloc_uid, get_process_slot, put_process_slot
 from guest_kernel.sched.core import sched_fork, wake_up_new_task
@@ -120,6 +118,7 @@ _NOT_HERE: Final = (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC 
                     | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWTIME | CLONE_PIDFD
                     | CLONE_INTO_CGROUP)
 
+_M64: Final = (1 << 64) - 1
 CLONE_ARGS_SIZE_VER0: Final = 64
 CLONE_ARGS_SIZE: Final = 88  # with set_tid and cgroup
 
@@ -127,6 +126,7 @@ THREAD_SIZE_ORDER: Final = (THREAD_SIZE >> 12).bit_length() - 1
 _SWITCH_FRAME: Final = 7  # words that __switch_to_asm pops: six registers and the return address
 _RBX: Final = 4  # which of them is RBX
 
+_TASK_SIZE: Final = task_struct.size
 _STACK: Final = task_struct.offsetof("stack") >> 3
 _FROM_TOP: Final = THREAD_SIZE - pt_regs.size
 _FRAME_SIZE: Final = pt_regs.size + 8 * _SWITCH_FRAME
@@ -135,18 +135,34 @@ _AX: Final = pt_regs.offsetof("ax")
 _RLIM: Final = signal_struct.offsetof("rlim")
 _RLIM_SIZE: Final = RLIM_NLIMITS * 16
 _ACTION: Final = sighand_struct.offsetof("action")
+_SIGNAL: Final = task_struct.offsetof("signal")
+_SIBLING: Final = task_struct.offsetof("sibling")
+_CHILDREN: Final = task_struct.offsetof("children")
+_REAL_PARENT: Final = task_struct.offsetof("real_parent")
+_TASKS: Final = task_struct.offsetof("tasks")
+_THREAD_NODE: Final = task_struct.offsetof("thread_node")
+_THREAD_HEAD: Final = signal_struct.offsetof("thread_head")
+_CACHED_STACKS: Final = sched_data.offsetof("cached_stacks")
+_INIT_TASK: Final = sched_data.offsetof("init_task")
+_SIGNAL_COUNTS: Final = tuple(signal_struct.offsetof(name) for name in (
+    "sigcnt", "live", "nr_threads"))
+_SIGNAL_LIST_HEADS: Final = tuple(signal_struct.offsetof(name) for name in (
+    "thread_head", "shared_pending.list", "wait_chldexit.head"))
 # What a child does not inherit: its own list heads, counters, and what belongs to a sleep.
 _LIST_HEADS: Final = tuple(task_struct.offsetof(name) for name in (
     "children", "sibling", "tasks", "thread_node", "wait_entries", "se.group_node", "rt.run_list",
     "pending.list"))
-_CLEARED: Final = tuple(
-    (task_struct.offsetof(name), task_struct.fields[name].size) for name in (
-        "pid_links", "restart_block", "sleep_timer", "vfork", "thread_pid", "sched_info"))
-_CLEARED_WORDS: Final = tuple(task_struct.offsetof(name) for name in (
-    "utime", "stime", "nvcsw", "nivcsw", "min_flt", "maj_flt", "pending.signal", "vfork_done",
-    "set_child_tid", "clear_child_tid", "robust_list", "jobctl", "mm", "active_mm", "saved_sigmask",
-    "real_blocked", "worker_private",
-    "kthread_create"))
+_CLEARED: Final = task_struct.zeros(
+    "ptrace", "on_cpu", "on_rq", "exit_state", "exit_code", "pdeath_signal", "jobctl", "in_execve",
+    "pid_links", "restart_block", "sleep_timer", "vfork_done", "vfork", "thread_pid", "sched_info",
+    "utime", "stime", "nvcsw", "nivcsw", "min_flt", "maj_flt", "pending.signal", "set_child_tid",
+    "clear_child_tid", "robust_list", "mm", "active_mm", "saved_sigmask", "real_blocked",
+    "restore_sigmask", "worker_private", "kthread_create", "sysvsem")
+_FLAGS: Final = task_struct.offsetof("flags") >> 2
+_TI_FLAGS: Final = task_struct.offsetof("thread_info.flags") >> 3
+_USAGE: Final = task_struct.offsetof("usage") >> 2
+_TIMER_SLACK: Final = task_struct.offsetof("timer_slack_ns") >> 3
+_DEFAULT_TIMER_SLACK: Final = task_struct.offsetof("default_timer_slack_ns") >> 3
 
 # RLIMIT_*: soft and hard limit of init where they are not unlimited.  See Linux INIT_RLIMITS.
 INIT_RLIMITS: Final = {
@@ -188,7 +204,7 @@ def init_idle(k: Kernel) -> task_struct:
     task.stack = k.symbols["init_stack"]
     for offset in _LIST_HEADS:
         _init_list_at(task, offset)
-    _set_task_stack_end_magic(task)
+    k.u32[(task.stack & PHYSICAL_MASK) >> 2] = STACK_END_MAGIC
     task.usage = 2
     task.flags = PF_KTHREAD | PF_IDLE
     task.comm = b"swapper"
@@ -291,7 +307,7 @@ def copy_process(current: task_struct, args: kernel_clone_args) -> task_struct:
             copy_creds(task, current, undo)
             if k.data(sched_data).nr_threads >= k.data(sched_data).max_threads:
                 raise SyscallError(Errno.EAGAIN)
-            _clear_inherited(task, current)
+            _clear_inherited(task)
             sched_fork(task)
             copy_semundo(flags, task, current)
             undo.callback(exit_sem, task)
@@ -335,15 +351,16 @@ def _check_flags(current: task_struct, flags: int) -> None:
 def dup_task_struct(current: task_struct, undo: ExitStack) -> task_struct:
     """Copy the parent's task_struct, and allocate a kernel stack."""
     k: Kernel = current.k
-    task = task_struct(k, kmem_cache_alloc(k, struct_cache(k, task_struct)))
+    u8, u32 = k.u8, k.u32
+    pa = kmem_cache_alloc(k, struct_cache(k, task_struct))
+    task = task_struct(k, pa)
     undo.callback(kfree, task)
-    stack = alloc_pages(k, THREAD_SIZE_ORDER)
-    undo.callback(free_pages, k, stack, THREAD_SIZE_ORDER)
-    size = task_struct.size
-    k.u8[task.pa : task.pa + size] = k.u8[current.pa : current.pa + size]
-    task.stack = stack + PAGE_OFFSET
-    _set_task_stack_end_magic(task)
-    task.usage = 2  # one for the parent, which waits; one for finish_task_switch()
+    stack = _alloc_thread_stack(k)
+    undo.callback(_free_thread_stack, k, stack)
+    u8[pa : pa + _TASK_SIZE] = u8[current.pa : current.pa + _TASK_SIZE]
+    k.u64[(pa >> 3) + _STACK] = stack + PAGE_OFFSET
+    u32[stack >> 2] = STACK_END_MAGIC
+    u32[(pa >> 2) + _USAGE] = 2  # one for the parent, which waits; one for finish_task_switch()
     return task
 
 
@@ -353,32 +370,30 @@ def copy_creds(task: task_struct, current: task_struct, undo: ExitStack) -> None
     Raises:
         SyscallError: EAGAIN: RLIMIT_NPROC is reached, and the user is not root.
     """
-    user, signal = current.user, current.signal
+    user = current.user
     assert user is not None
-    assert signal is not None
-    if (user.processes >= signal.rlim[RLIMIT_NPROC].rlim_cur and user.uid != 0
+    if (user.processes >= task_rlimit(current, RLIMIT_NPROC) and user.uid != 0
             and current.euid != 0):
         raise SyscallError(Errno.EAGAIN)
     get_process_slot(task, user)
     undo.callback(put_process_slot, task)
 
 
-def _clear_inherited(task: task_struct, current: task_struct) -> None:
+def _clear_inherited(task: task_struct) -> None:
     """Take from the copy what is the parent's alone."""
     k: Kernel = task.k
-    u8, u64, pa = k.u8, k.u64, task.pa
+    u8, u32, u64, pa = k.u8, k.u32, k.u64, task.pa
+    for start, end, zeros in _CLEARED:
+        u8[pa + start : pa + end] = zeros
+    va = pa + PAGE_OFFSET
     for offset in _LIST_HEADS:
-        _init_list_at(task, offset)
-    for offset, size in _CLEARED:
-        u8[pa + offset : pa + offset + size] = bytes(size)
-    for offset in _CLEARED_WORDS:
-        u64[(pa + offset) >> 3] = 0
-    task.default_timer_slack_ns = current.timer_slack_ns
-    task.flags = current.flags & ~(PF_SUPERPRIV | PF_IDLE | PF_SIGNALED) | PF_FORKNOEXEC
-    task.thread_info.flags &= ~(TIF_SIGPENDING | TIF_NEED_RESCHED)
-    task.exit_state = task.exit_code = task.pdeath_signal = 0
-    task.on_cpu = task.on_rq = task.ptrace = 0
-    task.in_execve = task.restore_sigmask = 0
+        place = (pa + offset) >> 3
+        u64[place] = u64[place + 1] = va + offset
+    words = pa >> 3
+    u64[words + _DEFAULT_TIMER_SLACK] = u64[words + _TIMER_SLACK]
+    u64[words + _TI_FLAGS] &= ~(TIF_SIGPENDING | TIF_NEED_RESCHED) & _M64
+    flags = (pa >> 2) + _FLAGS
+    u32[flags] = u32[flags] & ~(PF_SUPERPRIV | PF_IDLE | PF_SIGNALED) | PF_FORKNOEXEC
 
 
 def copy_files(task: task_struct, current: task_struct, flags: int, undo: ExitStack) -> None:
@@ -505,28 +520,19 @@ def _set_identity(task: task_struct, current: task_struct, args: kernel_clone_ar
 
 def _make_visible(task: task_struct, current: task_struct, number: pid, flags: int) -> None:
     k: Kernel = task.k
+    u64, pa, va = k.u64, task.pa, task.va
     data = k.data(sched_data)
-    signal = task.signal
-    assert signal is not None
-    init_task_pid(task, PIDTYPE_PID, number)
+    signal = u64[(pa + _SIGNAL) >> 3]
     if flags & CLONE_THREAD:
-        signal.nr_threads += 1
-        signal.live += 1
-        signal.sigcnt += 1
+        for offset in _SIGNAL_COUNTS:
+            k.u32[((signal & PHYSICAL_MASK) + offset) >> 2] += 1
+        init_task_pid(task, PIDTYPE_PID, number)
+        attach_pid(task, PIDTYPE_PID)
     else:
-        assert task.real_parent is not None
-        init_task_pid(task, PIDTYPE_TGID, number)
-        # The first tasks of all found a group and a session of their own.
-        first = current.pid == 0
-        for kind in (PIDTYPE_PGID, PIDTYPE_SID):
-            shared = None if first else task_pid_type(current, kind)
-            init_task_pid(task, kind, shared or number)
-        list_add_tail(task.sibling, task.real_parent.children)
-        list_add_tail(task.tasks, data.init_task.tasks)
-        for kind in (PIDTYPE_TGID, PIDTYPE_PGID, PIDTYPE_SID):
-            attach_pid(task, kind)
-    list_add_tail(task.thread_node, signal.thread_head)
-    attach_pid(task, PIDTYPE_PID)
+        list_add_tail_va(u64, va + _SIBLING, u64[(pa + _REAL_PARENT) >> 3] + _CHILDREN)
+        list_add_tail_va(u64, va + _TASKS, data.va + (_INIT_TASK + _TASKS))
+        attach_process(task, current, number)
+    list_add_tail_va(u64, va + _THREAD_NODE, signal + _THREAD_HEAD)
     data.nr_threads += 1
     data.total_forks += 1
 
@@ -534,10 +540,6 @@ def _make_visible(task: task_struct, current: task_struct, number: pid, flags: i
 def _init_list_at(task: task_struct, offset: int) -> None:
     place = (task.pa + offset) >> 3
     task.k.u64[place] = task.k.u64[place + 1] = task.va + offset
-
-
-def _set_task_stack_end_magic(task: task_struct) -> None:
-    task.k.u32[(task.stack & PHYSICAL_MASK) >> 2] = STACK_END_MAGIC
 
 
 def _new_sighand(k: Kernel) -> sighand_struct:
@@ -548,11 +550,11 @@ def _new_sighand(k: Kernel) -> sighand_struct:
 
 def _new_signal(k: Kernel) -> signal_struct:
     signal = kzalloc(k, signal_struct)
-    signal.sigcnt = signal.live = 1
-    signal.nr_threads = 1
-    INIT_LIST_HEAD(signal.thread_head)
-    INIT_LIST_HEAD(signal.shared_pending.list)
-    init_waitqueue_head(signal.wait_chldexit)
+    u64, pa = k.u64, signal.pa
+    for offset in _SIGNAL_COUNTS:
+        k.u32[(pa + offset) >> 2] = 1
+    for offset in _SIGNAL_LIST_HEADS:
+        u64[(pa + offset) >> 3] = u64[(pa + offset + 8) >> 3] = pa + offset + PAGE_OFFSET
     return signal
 
 
@@ -566,9 +568,10 @@ def dup_sighand(old: sighand_struct) -> sighand_struct:
         OutOfFrames.
     """
     k: Kernel = old.k
-    new = _new_sighand(k)
-    start, end = _ACTION, sighand_struct.size
-    k.u8[new.pa + start : new.pa + end] = k.u8[old.pa + start : old.pa + end]
+    pa = kmem_cache_alloc(k, struct_cache(k, sighand_struct))
+    k.u8[pa : pa + sighand_struct.size] = k.u8[old.pa : old.pa + sighand_struct.size]
+    new = sighand_struct(k, pa)
+    new.count = 1
     return new
 
 
@@ -615,8 +618,38 @@ def put_task_struct(task: task_struct) -> None:
 
 def release_task_stack(task: task_struct) -> None:
     """Free the kernel stack of a task that will never run again."""
-    free_pages(task.k, task.stack & PHYSICAL_MASK, THREAD_SIZE_ORDER)
+    _free_thread_stack(task.k, task.stack & PHYSICAL_MASK)
     task.stack = 0
+
+
+def fill_stack_cache(k: Kernel) -> None:
+    """Have some kernel stacks at hand.  When all other tasks have ended, they are here again."""
+    for _ in range(NR_CACHED_STACKS):
+        _free_thread_stack(k, alloc_pages(k, THREAD_SIZE_ORDER))
+
+
+def _alloc_thread_stack(k: Kernel) -> int:
+    """Return the physical address of a kernel stack: the last one that was freed, if it is there.
+
+    Raises:
+        OutOfFrames.
+    """
+    u64, place = k.u64, k.data(sched_data).pa + _CACHED_STACKS >> 3
+    for slot in range(place, place + NR_CACHED_STACKS):
+        stack: int = u64[slot]
+        if stack:
+            u64[slot] = 0
+            return stack
+    return alloc_pages(k, THREAD_SIZE_ORDER)
+
+
+def _free_thread_stack(k: Kernel, stack: int) -> None:
+    u64, place = k.u64, k.data(sched_data).pa + _CACHED_STACKS >> 3
+    for slot in range(place, place + NR_CACHED_STACKS):
+        if not u64[slot]:
+            u64[slot] = stack
+            return
+    free_pages(k, stack, THREAD_SIZE_ORDER)
 
 
 # System calls

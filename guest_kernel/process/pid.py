@@ -42,7 +42,7 @@ from guest_kernel.lib.idr import (
     idr_init,
     idr_remove,
 )
-from guest_kernel.lib.list import hlist_add_head, hlist_del
+from guest_kernel.lib.list import hlist_add_head_va, hlist_del, hlist_del_va
 from guest_kernel.mm.slab import kfree, kzalloc
 
 # What pid_max can be.  At least one number is left above the reserved ones.
@@ -53,6 +53,8 @@ _THREAD_PID: Final = task_struct.offsetof("thread_pid")
 _PID_LINKS: Final = task_struct.offsetof("pid_links")
 _SIGNAL: Final = task_struct.offsetof("signal")
 _PIDS: Final = signal_struct.offsetof("pids")
+_LINK_SIZE: Final = hlist_node.size
+_HEAD_SIZE: Final = hlist_head.size
 _COUNT: Final = pid.offsetof("count") >> 2
 _TASKS: Final = pid.offsetof("tasks")
 _NR: Final = pid.offsetof("numbers") + upid.offsetof("nr") >> 2
@@ -149,10 +151,9 @@ def _place(task: task_struct, kind: int) -> int:
 
     A thread has a PIDTYPE_PID of its own; the other kinds are the group's.
     """
-    if kind == PIDTYPE_PID:
+    if not kind:
         return (task.pa + _THREAD_PID) >> 3
-    u64 = task.k.u64
-    signal: int = u64[(task.pa + _SIGNAL) >> 3] & PHYSICAL_MASK
+    signal: int = task.k.u64[(task.pa + _SIGNAL) >> 3] & PHYSICAL_MASK
     return (signal + _PIDS >> 3) + kind
 
 
@@ -218,20 +219,38 @@ def init_task_pid(task: task_struct, kind: int, number: pid) -> None:
 
 def attach_pid(task: task_struct, kind: int) -> None:
     """Put ``task`` on the list of its number of ``kind``."""
-    number = task_pid_type(task, kind)
-    assert number is not None
-    hlist_add_head(_link(task, kind), _tasks(number, kind))
+    u64 = task.k.u64
+    hlist_add_head_va(u64, task.va + (_PID_LINKS + kind * _LINK_SIZE),
+                      u64[_place(task, kind)] + (_TASKS + kind * _HEAD_SIZE))
+
+
+def attach_process(task: task_struct, parent: task_struct, number: pid) -> None:
+    """Give a new process its own number, and its parent's group and session, or its own for none.
+
+    Preconditions:
+        ``task`` is the only thread of its group.
+    """
+    u64 = task.k.u64
+    va = number.va
+    u64[(task.pa + _THREAD_PID) >> 3] = va
+    own, inherited = (((u64[(t.pa + _SIGNAL) >> 3] & PHYSICAL_MASK) + _PIDS) >> 3
+                      for t in (task, parent))
+    u64[own + PIDTYPE_TGID] = va
+    u64[own + PIDTYPE_PGID] = u64[inherited + PIDTYPE_PGID] or va
+    u64[own + PIDTYPE_SID] = u64[inherited + PIDTYPE_SID] or va
+    for kind in (PIDTYPE_TGID, PIDTYPE_PGID, PIDTYPE_SID, PIDTYPE_PID):
+        attach_pid(task, kind)
 
 
 def _change_pid(task: task_struct, kind: int, new: int) -> None:
     k: Kernel = task.k
-    place = _place(task, kind)
-    old = pid(k, k.u64[place] & PHYSICAL_MASK)
-    hlist_del(_link(task, kind))
-    k.u64[place] = new
-    first = old.pa + _TASKS >> 3
-    if not any(k.u64[first : first + PIDTYPE_MAX]):
-        free_pid(old)
+    u64, place = k.u64, _place(task, kind)
+    old = u64[place] & PHYSICAL_MASK
+    hlist_del_va(u64, task.va + (_PID_LINKS + kind * _LINK_SIZE))
+    u64[place] = new
+    first = old + _TASKS >> 3
+    if not any(u64[first : first + PIDTYPE_MAX]):
+        free_pid(pid(k, old))
 
 
 def detach_pid(task: task_struct, kind: int) -> None:

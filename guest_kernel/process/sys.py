@@ -15,7 +15,7 @@ from emulator.arch.paging import PAGE_SIZE
 from guest_kernel.errors import Errno, SyscallError
 from guest_kernel.layout.mm_types import SUID_DUMP_USER
 from guest_kernel.layout.page import mm_data
-from guest_kernel.layout.sched import sched_data, task_struct
+from guest_kernel.layout.sched import ROBUST_LIST_HEAD_SIZE, sched_data, task_struct
 from guest_kernel.mm.mm import get_dumpable
 from guest_kernel.mm.page_alloc import nr_free_pages
 from guest_kernel.mm.uaccess import copy_to_user, put_user_u64
@@ -41,7 +41,6 @@ _UTSNAME: Final = b"".join(name.ljust(_UTS_LEN, b"\0") for name in (
 
 SYSINFO: Final = struct.Struct("<q9QH6xQQI4x")
 
-ROBUST_LIST_HEAD_SIZE: Final = 24
 
 
 def _ptrace_may_access(current: task_struct, task: task_struct) -> bool:

@@ -63,6 +63,7 @@ from guest_kernel.sched.rq import (
     RQ_NR_SWITCHES,
     RQ_TURN_COST,
     TASK_CLASS,
+    TASK_POLICY,
     TASK_TI_FLAGS,
     need_resched,
     resched_curr,
@@ -113,17 +114,22 @@ def set_task_state(task: task_struct, state: int) -> None:
     Raises:
         KernelPanic: the change makes no sense from the present state.
     """
-    old = getattr(task, "__state")  # the name would be mangled in a class
+    u32, place = task.k.u32, (task.pa + _STATE) >> 2
+    old = u32[place]
     if state not in _TRANSITIONS.get(old, ()):
         BUG(f"task {task.pid}: state {old:#x} cannot become {state:#x}")
-    setattr(task, "__state", state)  # likewise
+    u32[place] = state
 
 
 def task_state(task: task_struct) -> int:
     """Return ``task.__state``."""
-    state: int = getattr(task, "__state")  # the name would be mangled in a class
+    state: int = task.k.u32[(task.pa + _STATE) >> 2]
     return state
 
+
+_NOT_INHERITED: Final = task_struct.zeros(
+    "se.on_rq", "se.exec_start", "se.sum_exec_runtime", "se.prev_sum_exec_runtime", "se.vruntime",
+    "se.vlag", "se.deadline", "rt.on_rq", "rt.time_slice", "ostep")
 
 # Fields of a task, in bytes; of the run queue and the per-CPU area, in words.
 _STATE: Final = task_struct.offsetof("__state")
@@ -236,10 +242,11 @@ def try_to_wake_up(task: task_struct, state: int) -> bool:
     Returns:
         True if it was asleep.
     """
-    if not task_state(task) & state:
+    u32 = task.k.u32
+    if not u32[(task.pa + _STATE) >> 2] & state:
         return False
     set_task_state(task, TASK_RUNNING)
-    if not task.on_rq:
+    if not u32[(task.pa + _ON_RQ) >> 2]:
         update_curr(task.k)
         activate_task(task, ENQUEUE_WAKEUP)
         wakeup_preempt(task)
@@ -268,15 +275,11 @@ def sched_fork(task: task_struct) -> None:
     It has the parent's policy and nice value, or with SCHED_RESET_ON_FORK the default ones where
     the parent's are better; not a priority that the parent has only for the moment.
     """
-    setattr(task, "__state", TASK_NEW)  # the first state; no transition leads to it
-    entity = task.se
-    entity.on_rq = task.rt.on_rq = task.on_rq = task.on_cpu = 0
-    entity.exec_start = entity.sum_exec_runtime = entity.prev_sum_exec_runtime = 0
-    entity.vruntime = entity.vlag = entity.deadline = 0
-    task.rt.time_slice = 0
-    task.ostep.clear()
-    INIT_LIST_HEAD(entity.group_node)
-    INIT_LIST_HEAD(task.rt.run_list)
+    k: Kernel = task.k
+    u8, pa = k.u8, task.pa
+    for start, end, zeros in _NOT_INHERITED:
+        u8[pa + start : pa + end] = zeros
+    k.u32[(pa + _STATE) >> 2] = TASK_NEW  # the first state; no transition leads to it
     reset = task.sched_reset_on_fork
     if reset:
         if rt_policy(task.policy):
@@ -284,13 +287,15 @@ def sched_fork(task: task_struct) -> None:
         elif task.static_prio < DEFAULT_PRIO:
             task.static_prio = DEFAULT_PRIO
         task.sched_reset_on_fork = 0
-    task.prio = task.normal_prio = normal_prio(task)
-    entity.load_weight = weight_of(task)
+    task.prio = task.normal_prio  # not a priority that the parent has only for the moment
+    if reset:
+        task.prio = task.normal_prio = normal_prio(task)
+        task.se.load_weight = weight_of(task)
     task.sched_class = class_of(task)
     kind = SCHED_CLASSES[task.sched_class]
     if reset:
-        kind.set_runtime(task.k, task.pa, 0)
-    kind.task_fork(task.k, task.pa)
+        kind.set_runtime(k, pa, 0)
+    kind.task_fork(k, pa)
 
 
 # ------------------------------------------------------------------------- policy and priority
@@ -322,7 +327,11 @@ def weight_of(task: task_struct) -> int:
 
 def class_of(task: task_struct) -> int:
     """Return the class that the policy belongs to: *_SCHED_CLASS."""
-    return RT_SCHED_CLASS if rt_policy(task.policy) else runqueue(task.k).normal_class
+    k: Kernel = task.k
+    if rt_policy(k.u32[(task.pa + TASK_POLICY) >> 2]):
+        return RT_SCHED_CLASS
+    normal: int = k.u32[2 * k.rq_word + RQ_NORMAL_CLASS]
+    return normal
 
 
 def set_user_nice(task: task_struct, nice: int) -> None:

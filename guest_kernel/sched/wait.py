@@ -27,19 +27,21 @@ from guest_kernel.layout.sched import (
     wait_queue_entry,
     wait_queue_head,
 )
-from guest_kernel.lib.list import (
-    INIT_LIST_HEAD,
-    list_add_tail,
-    list_del,
-    list_empty,
-    list_for_each_entry,
-)
+from guest_kernel.lib.list import INIT_LIST_HEAD, list_add_tail_va, list_del_va, list_empty
 from guest_kernel.mm.filemap import fput, get_file
-from guest_kernel.mm.slab import kfree, kzalloc
+from guest_kernel.mm.slab import kmem_cache_free, kzalloc
 from guest_kernel.sched.core import set_task_state, try_to_wake_up, wake_up_process
 from guest_kernel.sched.preempt import might_sleep
 from guest_kernel.signal.numbers import SIGKILL, sigmask
 from guest_kernel.time.hrtimer import FUNCTIONS, HrtimerFn, hrtimer_cancel, hrtimer_start
+
+_PRIVATE: Final = wait_queue_entry.offsetof("private")
+_ENTRY: Final = wait_queue_entry.offsetof("entry")
+_TASK_LIST: Final = wait_queue_entry.offsetof("task_list")
+_FILP: Final = wait_queue_entry.offsetof("filp")
+_HEAD: Final = wait_queue_head.offsetof("head")
+_WAIT_ENTRIES: Final = task_struct.offsetof("wait_entries")
+_TIMER_IS_QUEUED: Final = task_struct.offsetof("sleep_timer.is_queued")
 
 NEVER: Final = (1 << 64) - 1
 
@@ -61,24 +63,30 @@ def init_waitqueue_head(queue: wait_queue_head) -> None:
 
 def prepare_to_wait(task: task_struct, queue: wait_queue_head, f: file | None = None) -> None:
     """Put ``task`` at the end of ``queue``, which ``f``, if it is given, must outlive."""
-    entry = kzalloc(task.k, wait_queue_entry)
-    entry.private = task.va
+    k, va = task.k, task.va
+    u64 = k.u64
+    entry = kzalloc(k, wait_queue_entry)
+    u64[(entry.pa + _PRIVATE) >> 3] = va
     if f is not None:
         entry.filp = get_file(f).va
-    list_add_tail(entry.entry, queue.head)
-    list_add_tail(entry.task_list, task.wait_entries)
+    list_add_tail_va(u64, entry.va + _ENTRY, queue.va + _HEAD)
+    list_add_tail_va(u64, entry.va + _TASK_LIST, va + _WAIT_ENTRIES)
 
 
 def finish_wait(task: task_struct) -> None:
     """Take ``task`` off every queue, and its sleep timer out of the tree."""
-    for entry in list_for_each_entry(task.wait_entries, wait_queue_entry, "task_list"):
-        list_del(entry.entry)
-        list_del(entry.task_list)
-        filp = entry.filp
-        kfree(entry)
+    k = task.k
+    u64, head = k.u64, task.pa + _WAIT_ENTRIES
+    while (node := u64[head >> 3]) & PHYSICAL_MASK != head:
+        list_del_va(u64, node)
+        list_del_va(u64, node + (_ENTRY - _TASK_LIST))
+        entry = (node & PHYSICAL_MASK) - _TASK_LIST
+        filp = u64[(entry + _FILP) >> 3]
+        kmem_cache_free(k, entry)
         if filp:
-            fput(file(task.k, filp & PHYSICAL_MASK))
-    hrtimer_cancel(task.sleep_timer)
+            fput(file(k, filp & PHYSICAL_MASK))
+    if k.u32[(task.pa + _TIMER_IS_QUEUED) >> 2]:
+        hrtimer_cancel(task.sleep_timer)
 
 
 def sleep_on(task: task_struct, queue: wait_queue_head, state: int = TASK_INTERRUPTIBLE,
@@ -131,10 +139,14 @@ def _check_signals(task: task_struct, state: int) -> None:
 
 def wake_up(queue: wait_queue_head) -> None:
     """Wake everyone on ``queue``; each looks at its condition again."""
-    if list_empty(queue.head):
-        return
-    for entry in list_for_each_entry(queue.head, wait_queue_entry, "entry"):
-        try_to_wake_up(task_struct.at(entry.k, entry.private), TASK_NORMAL)
+    k, head = queue.k, queue.pa + _HEAD
+    u64 = k.u64
+    node = u64[head >> 3] & PHYSICAL_MASK
+    while node != head:
+        following = u64[node >> 3] & PHYSICAL_MASK
+        sleeper = u64[(node + (_PRIVATE - _ENTRY)) >> 3] & PHYSICAL_MASK
+        try_to_wake_up(task_struct(k, sleeper), TASK_NORMAL)
+        node = following
 
 
 def wait_for_completion_killable(task: task_struct, done: completion) -> None:

@@ -274,6 +274,8 @@ def test_routines_lead_to_the_hosted_half_or_to_native_code() -> None:
     for row in load():
         if row.entry is not None:
             target = "hosted_fork" if row.entry in image.FORKS else "hosted_syscall"
+            if row.entry in image.EXITS:
+                target = "hosted_exit"
             if row.entry in image.NATIVE:
                 target = f"native_{row.entry}"
             code = instructions(f"__x64_{row.entry}")
