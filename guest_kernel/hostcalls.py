@@ -32,7 +32,7 @@ from guest_kernel.layout.stats import stats_data
 from guest_kernel.mm import madvise, mincore, mprotect, mremap, msync
 from guest_kernel.mm.fault import PageFaultFailed
 from guest_kernel.mm.memory import handle_mm_fault
-from guest_kernel.mm.mm import drop_prev_mm
+from guest_kernel.mm.mm import finish_exec_mm
 from guest_kernel.mm.page_alloc import OutOfFrames
 from guest_kernel.oops import oops
 from guest_kernel.printk import KERN_INFO, printk
@@ -156,6 +156,7 @@ class HostCalls:
             HostCall.START_KERNEL: lambda: start_kernel(k),
             HostCall.SCHEDULE: self._schedule,
             HostCall.PREEMPT_SCHEDULE: self._preempt_schedule,
+            HostCall.FINISH_EXEC_MM: lambda: finish_exec_mm(k),
             HostCall.FINISH_SWITCH: lambda: finish_task_switch(k),
             HostCall.EXIT_WORK: self._exit_work,
             HostCall.KTHREAD: self._kthread,
@@ -286,7 +287,6 @@ class HostCalls:
 
     def _schedule(self) -> None:
         k = self.k
-        drop_prev_mm(k)
         if self.tracer is not None:
             current = k.current()
             if current.exit_state and task_state(current) == TASK_DEAD:

@@ -26,8 +26,14 @@ from emulator.arch.registers import CR0, CR4, EFER, MSR, RFLAGS
 from emulator.cpu.cpu import HOST_CALL_PORT
 from guest_kernel.errors import Errno
 from guest_kernel.layout import sched
-from guest_kernel.layout.declare import KERNEL_LOAD, PAGE_OFFSET, START_KERNEL_MAP, Struct
-from guest_kernel.layout.fs import fs_data
+from guest_kernel.layout.declare import (
+    KERNEL_LOAD,
+    PAGE_OFFSET,
+    PHYSICAL_MASK,
+    START_KERNEL_MAP,
+    Struct,
+)
+from guest_kernel.layout.fs import address_space, file, fs_data, inode
 from guest_kernel.layout.hostcall import HostCall
 from guest_kernel.layout.init import init_data
 from guest_kernel.layout.ipc import ipc_data
@@ -35,13 +41,15 @@ from guest_kernel.layout.mm_types import (
     MM_ANONPAGES,
     MM_FILEPAGES,
     MM_SHMEMPAGES,
+    VM_ACCESS_FLAGS,
+    VM_OPS_FILE,
     VM_SHARED,
     VM_WRITE,
     mm_struct,
     vm_area_struct,
     vm_data,
 )
-from guest_kernel.layout.page import mm_data, page
+from guest_kernel.layout.page import PG_held_code, mm_data, page
 from guest_kernel.layout.printk import printk_data
 from guest_kernel.layout.ptrace import pt_regs
 from guest_kernel.layout.rbtree import rb_node
@@ -54,7 +62,9 @@ from guest_kernel.layout.sched import (
 )
 from guest_kernel.layout.stats import stats_data
 from guest_kernel.layout.tty import tty_data
+from guest_kernel.layout.xarray import xa_node
 from guest_kernel.mm import pgtable
+from guest_kernel.mm.memory import FAULT_AROUND_PAGES
 from guest_kernel.mm.page_alloc import PCP_HIGH
 from guest_kernel.syscall_table import Row, load
 
@@ -230,14 +240,16 @@ def _tables(labels: dict[str, int]) -> Iterator[tuple[int, bytes]]:
 def _fault_numbers() -> dict[str, int]:
     """Return what fault.asm uses."""
     vma = {f"VMA_{name.upper()}": vm_area_struct.offsetof(name) for name in (
-        "vm_start", "vm_end", "vm_flags", "vm_page_prot", "anon_vma", "vm_ops")}
+        "vm_start", "vm_end", "vm_flags", "vm_page_prot", "anon_vma", "vm_ops",
+        "vm_file", "vm_pgoff")}
     mm = {f"MM_{name.upper()}": mm_struct.offsetof(name) for name in (
         "pgd", "mmap_cache", "mm_rb", "mm_users", "hiwater_rss")}
     rss = mm_struct.offsetof("rss_stat")
     frame = {f"PAGE_{name.strip('_').upper()}": page.offsetof(name) for name in (
         "lru", "private", "mapping", "_mapcount", "_refcount")}
     data = {f"VM_DATA_{name.upper()}": vm_data.offsetof(name) for name in (
-        "fault_anon", "fault_unshare", "cow_copied", "cow_reused")}
+        "fault_anon", "fault_unshare", "fault_zero_page", "fault_file_read", "fault_file_around",
+        "fault_shared", "cow_copied", "cow_reused", "empty_zero_page")}
     pages = {f"MM_DATA_{name.replace('.', '_').upper()}": mm_data.offsetof(name) for name in (
         "mem_map", "pcp.count", "pcp.list")}
     return vma | mm | frame | data | pages | {
@@ -250,7 +262,17 @@ def _fault_numbers() -> dict[str, int]:
         "PTE_RW_ANON": pgtable.RW | pgtable.ANON,
         "PAGE_LRU_PREV": page.offsetof("lru.prev"), "PAGE_OFFSET": PAGE_OFFSET,
         "FRAME_MASK": FRAME_MASK, "VM_WRITE": VM_WRITE, "VM_WRITE_SHARED": VM_WRITE | VM_SHARED,
-        "PF_WRITE_USER": int(PageFaultError.W | PageFaultError.U), "PTE_P": pgtable.P,
+        "PF_WRITE": int(PageFaultError.W), "NOT_PF_WRITE": ~int(PageFaultError.W),
+        "NOT_PF_FETCH_P": ~int(PageFaultError.I | PageFaultError.P),
+        "PF_P": int(PageFaultError.P),
+        "VM_ACCESS_FLAGS": VM_ACCESS_FLAGS, "VM_SHARED": VM_SHARED, "VM_OPS_FILE": VM_OPS_FILE,
+        "FILE_F_MAPPING": file.offsetof("f_mapping"), "FILE_F_INODE": file.offsetof("f_inode"),
+        "INODE_I_SIZE": inode.offsetof("i_size"),
+        "MAPPING_XA_HEAD": address_space.offsetof("i_pages.xa_head"),
+        "XA_NODE_SHIFT": xa_node.offsetof("shift"), "XA_NODE_SLOTS": xa_node.offsetof("slots"),
+        "FAULT_AROUND_PAGES": FAULT_AROUND_PAGES,
+        "FAULT_AROUND_PAGES_LESS_1": FAULT_AROUND_PAGES - 1, "PHYSICAL_MASK": PHYSICAL_MASK,
+        "HELD_CODE": 1 << PG_held_code, "PTE_P": pgtable.P,
         "PF_USER": int(PageFaultError.U),
         "PTE_P_RW": pgtable.P | pgtable.RW, "PTE_RW_D": pgtable.RW | pgtable.D,
         "PTE_P_RW_SPECIAL": pgtable.P | pgtable.RW | pgtable.SPECIAL, "PTE_ANON": pgtable.ANON,
@@ -279,7 +301,8 @@ def numbers(rows: Sequence[Row]) -> dict[str, int]:
         # In brackets only the last symbol counts.
         "SP_FROM_ORIG_AX": pt_regs.offsetof("sp") - pt_regs.offsetof("orig_ax"),
         "HOST_CALL_PORT": HOST_CALL_PORT, "NR_SYSCALLS": _nr_syscalls(rows),
-        "ROBUST_LIST_HEAD_SIZE": sched.ROBUST_LIST_HEAD_SIZE, "MINUS_ENOSYS": -Errno.ENOSYS, "THREAD_SIZE": THREAD_SIZE, "PAGE_SIZE": PAGE_SIZE,
+        "ROBUST_LIST_HEAD_SIZE": sched.ROBUST_LIST_HEAD_SIZE, "MINUS_ENOSYS": -Errno.ENOSYS,
+        "THREAD_SIZE": THREAD_SIZE, "PAGE_SIZE": PAGE_SIZE,
         "KTHREAD_DATA": sched.kthread.offsetof("data"),
         "KTHREAD_THREADFN": sched.kthread.offsetof("threadfn"),
         "TASK_RUNNING": sched.TASK_RUNNING, "TASK_INTERRUPTIBLE": sched.TASK_INTERRUPTIBLE,

@@ -98,6 +98,13 @@ do_host_work:
     jz work_flush_one
     mov rax, gs:[PCPU_NEXT_CR3]
     mov cr3, rax
+    test ebx, WORK_EXEC_MM
+    jz work_flush_one
+    call exec_mm_left
+    mov rax, gs:[PCPU_WORK]
+    or rbx, rax
+    xor eax, eax
+    mov gs:[PCPU_WORK], rax
 work_flush_one:
     test ebx, WORK_FLUSH_ONE
     jz work_flush_all

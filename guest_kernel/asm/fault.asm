@@ -1,7 +1,8 @@
 ; The commonest page faults, answered without the hosted half: ring 3 writes to a page of a private
 ; mapping that is absent and anonymous (it gets a frame of zeros), or shared with somebody since a
-; fork (it gets a copy), or no longer shared (it becomes writable); and a page table that fork has
-; shared becomes private before.  Everything else goes on to handle_mm_fault() in mm/memory.py,
+; fork (it gets a copy), or no longer shared (it becomes writable); or reads one that is absent and
+; anonymous (the zero page) or in the page cache.  A page table that fork has shared becomes private
+; before.  Everything else goes on to handle_mm_fault() in mm/memory.py,
 ; which answers these, too, and is what this is held to.
 ;
 ; And the end of an address space, whose pages are given back here as far as that is simple.
@@ -11,10 +12,11 @@
 ; half would change as well.
 user_page_fault:
     mov rdx, rax               ; the address
-    mov rax, rbp
-    sub rax, PF_WRITE_USER
-    cmp rax, 1                 ; absent, or present and read-only; nothing else
-    ja error_entry_call
+    mov eax, ebp
+    and eax, NOT_PF_FETCH_P
+    sub eax, PF_USER           ; a write, or a read of what is absent; nothing else
+    test eax, NOT_PF_WRITE
+    jnz error_entry_call
     mov rax, gs:[PCPU_HOSTED_FAULTS]
     test rax, rax
     jnz error_entry_call
@@ -51,6 +53,8 @@ find_vma_done:
     mov [r13 + MM_MMAP_CACHE], r14
 
 vma_found:
+    test ebp, PF_WRITE
+    jz read_fault
     ; It must be private and writable, and have anonymous pages.
     mov rax, [r14 + VMA_VM_FLAGS]
     and eax, VM_WRITE_SHARED
@@ -63,44 +67,9 @@ vma_found:
     jns error_entry_call       ; without NX: the CPU may hold translations of the frame
     or r15, PTE_WRITABLE_ANON
 
-    ; The entry, in tables of this address space alone.
-    movabs r8, FRAME_MASK
-    movabs r9, PAGE_OFFSET
-    mov rdi, [r13 + MM_PGD]
-    mov rax, rdx
-    shr rax, 39
-    mov rdi, [rdi + rax * 8]
-    test dil, PTE_P
+    call walk_tables
     jz error_entry_call
-    and rdi, r8
-    add rdi, r9
-    mov rax, rdx
-    shr rax, 30
-    and eax, 511
-    mov rdi, [rdi + rax * 8]
-    test dil, PTE_P
-    jz error_entry_call
-    and rdi, r8
-    add rdi, r9
-    mov rax, rdx
-    shr rax, 21
-    and eax, 511
-    lea r11, [rdi + rax * 8]
-    mov rdi, [r11]
-    test dil, PTE_P
-    jz error_entry_call
-    test dil, PTE_RW           ; without R/W fork has shared it
-    jnz table_is_private
-    call unshare_table
-    jz error_entry_call
-table_is_private:
-    and rdi, r8
-    add rdi, r9
-    mov rax, rdx
-    shr rax, 12
-    and eax, 511
-    lea rdi, [rdi + rax * 8]   ; where the entry is
-    mov rsi, [rdi]             ; what it is
+    mov rsi, [rdi]             ; what the entry is
     lea r10, [rip + mm_data]
     lea r11, [rip + vm_data]
     test bpl, PTE_P
@@ -200,6 +169,198 @@ copy_page_loop:
     inc qword ptr [r12 + TASK_MIN_FLT]
     jmp error_return
 
+; A read of an absent page: the zero page in anonymous memory, of a file what the page cache has, and
+; with it the pages around.  _do_fault_around() in mm/memory.py does the same.
+read_fault:
+    test ebp, PF_P
+    jnz error_entry_call
+    test qword ptr [r14 + VMA_VM_FLAGS], VM_ACCESS_FLAGS
+    jz error_entry_call
+    mov r15, [r14 + VMA_VM_PAGE_PROT]
+    call walk_tables
+    jz error_entry_call
+    cmp qword ptr [rdi], 0
+    jne error_entry_call
+    mov eax, [r14 + VMA_VM_OPS]
+    cmp eax, VM_OPS_FILE
+    je read_file
+    test eax, eax
+    jnz error_entry_call
+    lea r11, [rip + vm_data]
+    or r15, PTE_SPECIAL
+    or r15, [r11 + VM_DATA_EMPTY_ZERO_PAGE]
+    mov [rdi], r15
+    inc qword ptr [r11 + VM_DATA_FAULT_ZERO_PAGE]
+    inc qword ptr [r12 + TASK_MIN_FLT]
+    jmp error_return
+
+read_file:
+    mov rcx, [r14 + VMA_VM_FILE]
+    mov r11, [rcx + FILE_F_MAPPING]
+    mov rcx, [rcx + FILE_F_INODE]
+    mov r10, [rcx + INODE_I_SIZE]
+    add r10, 4095
+    shr r10, 12                ; pages of the file
+    mov rbp, rdx
+    sub rbp, [r14 + VMA_VM_START]
+    shr rbp, 12
+    add rbp, [r14 + VMA_VM_PGOFF]  ; the page's index in the file
+    cmp rbp, r10
+    jae error_entry_call       ; behind its end: SIGBUS
+    call filemap_get_entry
+    test rax, rax
+    jz error_entry_call        ; a hole
+
+    ; From here on it is certain.  The window: FAULT_AROUND_PAGES of the file, cut at the ends of the
+    ; VMA, of the file and of the table.  RBX: so many pages from RBP on.
+    mov rcx, rbp
+    and ecx, FAULT_AROUND_PAGES_LESS_1  ; pages before this one
+    mov rbx, rdx
+    sub rbx, [r14 + VMA_VM_START]
+    shr rbx, 12
+    cmp rcx, rbx
+    cmova rcx, rbx
+    mov ebx, edx
+    shr ebx, 12
+    and ebx, 511
+    cmp rcx, rbx
+    cmova rcx, rbx
+    mov esi, 512               ; pages from this one on: to the end of the table
+    sub esi, ebx
+    mov rbx, [r14 + VMA_VM_END]
+    sub rbx, rdx
+    add rbx, 4095
+    shr rbx, 12
+    cmp rbx, rsi
+    cmova rbx, rsi
+    sub r10, rbp
+    cmp rbx, r10
+    cmova rbx, r10
+    mov rsi, rbp
+    and esi, FAULT_AROUND_PAGES_LESS_1
+    neg esi
+    add esi, FAULT_AROUND_PAGES
+    cmp rbx, rsi
+    cmova rbx, rsi
+    add rbx, rcx
+    sub rbp, rcx
+    shl rcx, 3
+    sub rdi, rcx
+    lea r10, [rip + mm_data]
+    mov r10, [r10 + MM_DATA_MEM_MAP]
+    xor r8d, r8d               ; pages mapped
+around_page:
+    cmp qword ptr [rdi], 0
+    jne around_next
+    call filemap_get_entry
+    test rax, rax
+    jz around_next
+    and eax, PHYSICAL_MASK
+    mov ecx, eax
+    shr ecx, 6
+    add rcx, r10               ; its struct page
+    inc dword ptr [rcx + PAGE_MAPCOUNT]
+    inc dword ptr [rcx + PAGE_REFCOUNT]
+    test r15, r15
+    js around_map
+    or qword ptr [rcx], HELD_CODE  ; without NX: who writes it must tell the CPU
+around_map:
+    or rax, r15
+    mov [rdi], rax
+    inc r8
+around_next:
+    inc rbp
+    add rdi, 8
+    dec rbx
+    jnz around_page
+    add [r13 + MM_RSS_FILE], r8
+    dec r8
+    lea r11, [rip + vm_data]
+    add [r11 + VM_DATA_FAULT_FILE_AROUND], r8
+    inc qword ptr [r12 + TASK_MIN_FLT]
+    test qword ptr [r14 + VMA_VM_FLAGS], VM_SHARED
+    jnz read_shared
+    inc qword ptr [r11 + VM_DATA_FAULT_FILE_READ]
+    jmp error_return
+read_shared:
+    inc qword ptr [r11 + VM_DATA_FAULT_SHARED]
+    jmp error_return
+
+; R11: address_space, RBP: index.  Out: RAX: the address of the frame that the page cache has, or 0.
+; Clobbers RCX, RSI.  xa_load() in lib/xarray.py does the same.
+filemap_get_entry:
+    mov rax, [r11 + MAPPING_XA_HEAD]
+    test al, 2
+    jnz filemap_node
+    test rbp, rbp              ; the only entry is that of index 0
+    jz filemap_found
+    jmp filemap_none
+filemap_node:
+    lea rsi, [rax - 2]
+    movzx ecx, byte ptr [rsi + XA_NODE_SHIFT]
+    mov rax, rbp
+    shr rax, cl
+    cmp rax, 64
+    jae filemap_none
+filemap_slot:
+    mov rax, [rsi + rax * 8 + XA_NODE_SLOTS]
+    test al, 2
+    jz filemap_found
+    lea rsi, [rax - 2]
+    movzx ecx, byte ptr [rsi + XA_NODE_SHIFT]
+    mov rax, rbp
+    shr rax, cl
+    and eax, 63
+    jmp filemap_slot
+filemap_none:
+    xor eax, eax
+filemap_found:
+    ret
+
+; RDX: address, R13: mm.  Out: RDI: where the last-level entry is, in a table of this address space
+; alone, R8: FRAME_MASK, R9: PAGE_OFFSET, ZF 0; or ZF 1: there is no such table.  Clobbers RAX, RCX,
+; RSI, R10, R11.
+walk_tables:
+    movabs r8, FRAME_MASK
+    movabs r9, PAGE_OFFSET
+    mov rdi, [r13 + MM_PGD]
+    mov rax, rdx
+    shr rax, 39
+    mov rdi, [rdi + rax * 8]
+    test dil, PTE_P
+    jz walk_done
+    and rdi, r8
+    add rdi, r9
+    mov rax, rdx
+    shr rax, 30
+    and eax, 511
+    mov rdi, [rdi + rax * 8]
+    test dil, PTE_P
+    jz walk_done
+    and rdi, r8
+    add rdi, r9
+    mov rax, rdx
+    shr rax, 21
+    and eax, 511
+    lea r11, [rdi + rax * 8]
+    mov rdi, [r11]
+    test dil, PTE_P
+    jz walk_done
+    test dil, PTE_RW           ; without R/W fork has shared it
+    jnz table_is_private
+    call unshare_table
+    jz walk_done
+table_is_private:
+    and rdi, r8
+    add rdi, r9
+    mov rax, rdx
+    shr rax, 12
+    and eax, 511
+    lea rdi, [rdi + rax * 8]   ; where the entry is
+    or rsp, rsp                ; ZF 0
+walk_done:
+    ret
+
 ; R11: where the entry is that points to a table shared since a fork, RDI: what it is.  Out: RDI:
 ; what it is now that the table is private, ZF 0; or ZF 1: there is no frame at hand.  Clobbers RAX,
 ; RCX, RSI, R10.  unshare_table() in mm/pgtable.py does the same.
@@ -268,22 +429,39 @@ unshare_done:
 ; hosted half frees: pages that held code, the last uses of files' pages, all beyond what the list of
 ; single frames is to hold.
 hosted_exit:
-    mov r12, rax
-    mov rax, gs:[PCPU_HOSTED_FAULTS]
-    test rax, rax
-    jnz hosted_syscall
-    mov r13, [r12 + TASK_MM]
+    mov r13, [rax + TASK_MM]
     test r13, r13
     jz hosted_syscall
+    call zap_page_tables
+    jmp hosted_syscall
+
+; The address space that execve has left is not loaded any more.  It goes, if nobody else uses it.
+exec_mm_left:
+    push r12
+    push r13
+    mov rax, gs:[PCPU_PREV_MM]
+    mov r13, rax
+    call zap_page_tables
+    HOST_CALL HC_FINISH_EXEC_MM
+    pop r13
+    pop r12
+    ret
+
+; R13: an mm.  If its only user will use it no more, give back what it maps, and its tables.  Clobbers
+; all but RBX, RBP, R12 to R15.
+zap_page_tables:
+    mov rax, gs:[PCPU_HOSTED_FAULTS]
+    test rax, rax
+    jnz zap_not
     cmp dword ptr [r13 + MM_MM_USERS], 1
-    jne hosted_syscall
+    jne zap_not
     mov rax, [r13 + MM_RSS_FILE]  ; update_hiwater_rss
     add rax, [r13 + MM_RSS_ANON]
     add rax, [r13 + MM_RSS_SHMEM]
     cmp rax, [r13 + MM_HIWATER_RSS]
-    jbe zap_page_tables
+    jbe zap_all
     mov [r13 + MM_HIWATER_RSS], rax
-zap_page_tables:
+zap_all:
     movabs r8, FRAME_MASK
     movabs r9, PAGE_OFFSET
     lea r10, [rip + mm_data]
@@ -292,7 +470,8 @@ zap_page_tables:
     mov ecx, 3
     mov edx, USER_ENTRIES
     call zap_table
-    jmp hosted_syscall
+zap_not:
+    ret
 
 ; RDI: a table, EDX: so many entries of it, ECX: levels of tables below it.  Out: EAX: how many
 ; entries are left.  Clobbers RDX, RSI, RDI.

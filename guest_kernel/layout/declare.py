@@ -448,7 +448,7 @@ class Struct:
         spans: list[tuple[int, int]] = []
         for start, field in sorted((cls._find(path) for path in paths), key=lambda at: at[0]):
             end = start + field.size
-            if spans and -(-spans[-1][1] // field.align) * field.align == start:
+            if spans and spans[-1][1] == start:
                 start = spans.pop()[0]
             spans.append((start, end))
         return tuple((start, end, bytes(end - start)) for start, end in spans)

@@ -14,6 +14,7 @@ class HostCall(IntEnum):
     EXIT_WORK = 6  # thread_info.flags ask for work before ring 3
     KTHREAD = 7  # one step of the current kernel thread
     BAD_IRET = 8  # pt_regs.ip is not canonical
+    FINISH_EXEC_MM = 9  # pcpu_hot.prev_mm is not loaded any more
     PREEMPT_SCHEDULE = 10  # the same as SCHEDULE, for a task that did not ask for it
     KTHREAD_EXIT = 11  # a kernel thread's routine has returned pcpu_hot.arg
     WAKE_UP_PROCESS = 12  # wake the task pcpu_hot.arg

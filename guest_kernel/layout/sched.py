@@ -599,7 +599,7 @@ class pcpu_hot(Struct):
     preempt_count = U32("not 0: no preemption; PREEMPT_MASK, HARDIRQ_MASK", writer="both")
     arg = I64("argument, and result, of a host call by a routine of the image", writer="both")
     hosted_faults = U64("not 0: every page fault goes to the hosted half")
-    prev_mm = Ptr(lambda: mm_struct, "an address space that was given up while it was loaded")
+    prev_mm = Ptr(lambda: mm_struct, "WORK_EXEC_MM: what execve has left, to be dropped")
 
 
 WORK_SCHEDULE: Final = 1  # the task sleeps: switch, then make the host call again
@@ -611,4 +611,5 @@ WORK_TO_USER: Final = 32  # a kernel thread has become a program
 WORK_LOAD_CR3: Final = 128  # load next_cr3: the task has a new address space
 WORK_LOAD_FPU: Final = 64  # load the FPU and SSE state from fxsave
 WORK_SWITCH: Final = 256  # pcpu_hot.next_task was picked in this host call: switch to it
+WORK_EXEC_MM: Final = 1024  # and then drop prev_mm
 WORK_CALL_FN: Final = 512  # call the kernel thread's routine

@@ -150,13 +150,13 @@ def mmdrop(mm: mm_struct) -> None:
         kfree(mm)
 
 
-def drop_prev_mm(k: Kernel) -> None:
-    """Free the table that execve has left while it was loaded: another one is by now."""
+def finish_exec_mm(k: Kernel) -> None:
+    """Drop the address space that execve has left while it was loaded: another one is by now."""
     pcpu = k.data(pcpu_hot)
     mm = pcpu.prev_mm
-    if mm is not None:
-        pcpu.prev_mm = None
-        mmdrop(mm)
+    assert mm is not None
+    pcpu.prev_mm = None
+    mmput(mm)
 
 
 def exit_mmap(mm: mm_struct) -> None:

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from emulator.arch.paging import PAGE_SIZE
 from guest_kernel.errors import Errno, SyscallError
 from guest_kernel.fs.fcntl import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW
-from guest_kernel.fs.file import do_close_on_exec, files_of, unshare_files
+from guest_kernel.fs.file import do_close_on_exec, files_of, task_rlimit, unshare_files
 from guest_kernel.fs.namei import LOOKUP_EMPTY, getname
 from guest_kernel.fs.open import close_exec_file, do_open_execat
 from guest_kernel.fs.read_write import kernel_read
@@ -31,6 +31,7 @@ from guest_kernel.layout.sched import (
     RLIMIT_STACK,
     SIGNAL_GROUP_EXIT,
     TASK_KILLABLE,
+    WORK_EXEC_MM,
     WORK_LOAD_BASES,
     WORK_LOAD_CR3,
     WORK_LOAD_FPU,
@@ -39,12 +40,11 @@ from guest_kernel.layout.sched import (
     task_struct,
 )
 from guest_kernel.lib.list import list_replace
+from guest_kernel.mm.memory import get_mm_rss
 from guest_kernel.mm.mm import (
     arch_pick_mmap_layout,
-    drop_prev_mm,
     mm_alloc,
     mmdrop,
-    mmgrab,
     mmput,
     set_dumpable,
     set_mm_exe_file,
@@ -172,7 +172,7 @@ def _check_sizes(task: task_struct, strings: list[bytes]) -> None:
 
 
 def _stack_limit(task: task_struct) -> int:
-    return signal_of(task).rlim[RLIMIT_STACK].rlim_cur
+    return task_rlimit(task, RLIMIT_STACK)
 
 
 def _size_on_stack(strings: list[bytes]) -> int:
@@ -266,10 +266,9 @@ def _exec_mmap(task: task_struct, mm: mm_struct) -> None:
     k.ask(WORK_LOAD_CR3)
     if old is not None:
         signal = signal_of(task)
-        signal.maxrss = max(signal.maxrss, old.hiwater_rss)
-        drop_prev_mm(k)
-        pcpu.prev_mm = mmgrab(old)
-        mmput(old)
+        signal.maxrss = max(signal.maxrss, old.hiwater_rss, get_mm_rss(old))
+        pcpu.prev_mm = old
+        k.ask(WORK_EXEC_MM)
 
 
 def _unshare_sighand(task: task_struct) -> None:

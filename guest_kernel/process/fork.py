@@ -44,6 +44,7 @@ from guest_kernel.layout.sched import (
     THREAD_SIZE,
     TIF_NEED_RESCHED,
     TIF_SIGPENDING,
+    k_sigaction,
     kthread,
     pid,
     sched_data,
@@ -75,7 +76,6 @@ from guest_kernel.sched.wait import (
 )
 from guest_kernel.signal.numbers import (
     _NSIG,
-    SIG_DFL,
     SIG_IGN,
     SIGCHLD,
 )
@@ -578,12 +578,14 @@ def dup_sighand(old: sighand_struct) -> sighand_struct:
 def flush_signal_handlers(hand: sighand_struct) -> None:
     """Set all actions to the default, but leave ignored signals ignored."""
     k: Kernel = hand.k
-    size = sighand_struct.fields["action"].size // _NSIG
-    for sig in range(_NSIG):
-        place = hand.pa + _ACTION + sig * size
-        ignored = k.u64[place >> 3] == SIG_IGN
-        k.u8[place : place + size] = bytes(size)
-        k.u64[place >> 3] = SIG_IGN if ignored else SIG_DFL
+    start, end = hand.pa + _ACTION, hand.pa + sighand_struct.size
+    step = k_sigaction.size >> 3
+    handlers = k.u64[start >> 3 : end >> 3 : step].tolist()
+    k.u8[start:end] = bytes(end - start)
+    if SIG_IGN in handlers:
+        for index, handler in enumerate(handlers):
+            if handler == SIG_IGN:
+                k.u64[(start >> 3) + index * step] = SIG_IGN
 
 
 def put_sighand(hand: sighand_struct) -> None:
