@@ -62,6 +62,7 @@ from guest_kernel.layout.sched import (
 )
 from guest_kernel.layout.stats import stats_data
 from guest_kernel.layout.tty import tty_data
+from guest_kernel.layout.workqueue import workqueue_data
 from guest_kernel.layout.xarray import xa_node
 from guest_kernel.mm import pgtable
 from guest_kernel.mm.memory import FAULT_AROUND_PAGES
@@ -77,7 +78,8 @@ ENDS: Final = {".text": "_etext", ".rodata": "__end_rodata", ".data": "_edata", 
 
 # Everything that Linux would have as global variables.
 GLOBALS: Final[tuple[type[Struct], ...]] = (pcpu_hot, sched_data, mm_data, vm_data, fs_data,
-                                            printk_data, init_data, tty_data, ipc_data, stats_data)
+                                            printk_data, init_data, tty_data, ipc_data, stats_data,
+                                            workqueue_data)
 
 # Calls that entry.asm answers itself; each has a hosted twin for reference.
 NATIVE: Final = frozenset({"sys_getpid", "sys_gettid", "sys_getuid", "sys_geteuid", "sys_getgid",

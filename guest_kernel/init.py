@@ -60,6 +60,7 @@ from guest_kernel.process.fork import (
 from guest_kernel.process.kthread import KthreadFn, kthread_init
 from guest_kernel.process.pid import find_task_by_vpid, pid_init, pid_max_max, pid_max_min
 from guest_kernel.process.sys import UTS_RELEASE
+from guest_kernel.process.workqueue import workqueue_init_early
 from guest_kernel.sched import options as sched_options
 from guest_kernel.sched.core import sched_init, wake_up_process
 from guest_kernel.sched.wait import schedule_timeout
@@ -97,6 +98,7 @@ def start_kernel(k: Kernel) -> None:
     timekeeping_init(k)
     init_8259A(k)
     hrtimers_init(k)
+    workqueue_init_early(k)
     k.data(sched_data).boot_seed = int(options.get("seed", "0"), 0)
     vfs_caches_init(k)
     sem_init(k)

@@ -109,7 +109,7 @@ kernel_thread:
     HOST_CALL HC_KTHREAD
     mov rax, gs:[PCPU_WORK]
     test rax, rax
-    jz kernel_thread
+    jz kernel_thread_next
     call do_host_work
     test eax, WORK_TO_USER
     jnz exit_work_check
@@ -126,6 +126,14 @@ kernel_thread:
     HOST_CALL HC_KTHREAD_EXIT
     mov rax, gs:[PCPU_WORK]
     call do_host_work          ; WORK_SCHEDULE: it is dead
+
+; Between two steps interrupts are served, and who has had its turn gives way.
+kernel_thread_next:
+    sti
+    jmp kernel_thread_window   ; STI holds interrupts off for one instruction
+kernel_thread_window:
+    cli
+    jmp kernel_thread
 
 ; The idle task, pid 0: run what can run, else wait for an interrupt.
 cpu_startup_entry:

@@ -67,6 +67,7 @@ TASK_NORMAL: Final = TASK_INTERRUPTIBLE | TASK_UNINTERRUPTIBLE
 # task_struct.flags
 PF_IDLE: Final = 0x0000_0002
 PF_EXITING: Final = 0x0000_0004
+PF_WQ_WORKER: Final = 0x0000_0020
 PF_FORKNOEXEC: Final = 0x0000_0040
 PF_SUPERPRIV: Final = 0x0000_0100
 PF_DUMPCORE: Final = 0x0000_0200
@@ -300,6 +301,7 @@ class kthread_create_info(Struct):
     result = Ptr(lambda: task_struct, "the thread; NULL: it could not be made")
     error = I32("why not, as an errno; 0")
     done = Embed(completion, "kthreadd has answered")
+    nowait = U32("1: nobody sleeps on done, and the thread runs at once")
     list = Embed(list_head, "its place in kthread_create_list")
 
 

@@ -52,6 +52,7 @@ class KthreadFn(IntEnum):
     KERNEL_INIT = 1
     KTHREADD = 2
     RUN_PROGRAM = 3
+    WORKER_THREAD = 4
 
 
 # Called with the thread's task; None: call again; a number: the thread ends with this result.
@@ -90,13 +91,8 @@ def kthread_create(current: task_struct, threadfn: int, data: int, name: bytes) 
     create = current.kthread_create
     if create is None:
         create = kzalloc(k, kthread_create_info)
-        create.threadfn, create.data, create.comm = threadfn, data, name[:15]
-        init_waitqueue_head(create.done.wait)
-        shared = k.data(sched_data)
-        list_add_tail(create.list, shared.kthread_create_list)
+        _ask_kthreadd(create, threadfn, data, name)
         current.kthread_create = create
-        assert shared.kthreadd_task is not None
-        wake_up_process(shared.kthreadd_task)
     if not create.done.done:
         sleep_on(current, create.done.wait, TASK_UNINTERRUPTIBLE)
     task, error = create.result, create.error
@@ -105,6 +101,29 @@ def kthread_create(current: task_struct, threadfn: int, data: int, name: bytes) 
     if task is None:
         raise SyscallError(Errno(error))
     return task
+
+
+def _ask_kthreadd(create: kthread_create_info, threadfn: int, data: int, name: bytes) -> None:
+    create.threadfn, create.data, create.comm = threadfn, data, name[:15]
+    init_waitqueue_head(create.done.wait)
+    shared = create.k.data(sched_data)
+    list_add_tail(create.list, shared.kthread_create_list)
+    assert shared.kthreadd_task is not None
+    wake_up_process(shared.kthreadd_task)
+
+
+def kthread_run_nowait(create: kthread_create_info, threadfn: int, data: int, name: bytes) -> None:
+    """Have kthreadd make a thread that runs at once, and do not wait for it.
+
+    For whoever must not sleep, or serves an interrupt.  Linux has no such function: there somebody
+    who may sleep is found first.
+
+    Args:
+        create: the caller's, until ``done`` is; then ``result`` or ``error`` is the answer.
+    """
+    create.clear()
+    create.nowait = 1
+    _ask_kthreadd(create, threadfn, data, name)
 
 
 def kthread_run(current: task_struct, threadfn: int, data: int, name: bytes) -> task_struct:
@@ -163,7 +182,8 @@ def _begin(current: task_struct, thread: kthread) -> None:
         current.kthread_create = None
         create.result = current
         complete(create.done)
-        schedule_timeout(current, state=TASK_UNINTERRUPTIBLE)
+        if not create.nowait:
+            schedule_timeout(current, state=TASK_UNINTERRUPTIBLE)
     thread.flags |= KTHREAD_STARTED
     if thread.flags & KTHREAD_SHOULD_STOP:
         kthread_exit(current, -Errno.EINTR)

@@ -29,6 +29,7 @@ from guest_kernel.layout.sched import (
     SCHED_RR,
     STACK_END_MAGIC,
     TASK_DEAD,
+    TASK_IDLE,
     TASK_INTERRUPTIBLE,
     TASK_KILLABLE,
     TASK_NEW,
@@ -99,10 +100,11 @@ sched_prio_to_weight: Final = (
 # Which states may follow which; __state changes in set_task_state() alone.
 _TRANSITIONS: Final = {
     TASK_RUNNING: {TASK_RUNNING, TASK_INTERRUPTIBLE, TASK_UNINTERRUPTIBLE, TASK_KILLABLE,
-                   TASK_STOPPED, TASK_DEAD},
+                   TASK_IDLE, TASK_STOPPED, TASK_DEAD},
     TASK_INTERRUPTIBLE: {TASK_RUNNING, TASK_INTERRUPTIBLE},
     TASK_UNINTERRUPTIBLE: {TASK_RUNNING, TASK_UNINTERRUPTIBLE},
     TASK_KILLABLE: {TASK_RUNNING},
+    TASK_IDLE: {TASK_RUNNING},
     TASK_STOPPED: {TASK_RUNNING},
     TASK_NEW: {TASK_RUNNING},
 }

@@ -58,6 +58,9 @@ class HrtimerFn(IntEnum):
     """What a timer does; a number, because RAM is all that a snapshot keeps."""
 
     WAKE_TASK = 1  # wake the task that ``data`` points at
+    DELAYED_WORK = 2  # queue the delayed_work
+    IDLE_WORKERS = 3  # end workers of the worker_pool that have been idle for long
+    MAYDAY = 4  # look whether the worker_pool has got the worker that it needs
 
 
 FUNCTIONS: Final[dict[int, Callable[[hrtimer], None]]] = {}
