@@ -4,10 +4,15 @@ The other end is a terminal, with settings that programs may ask for, or a pipe:
 unchanged, the end of input is the end of the file, and terminal requests are ENOTTY, so that a
 program behaves as it does in a pipeline.
 
+A terminal's input goes the way that it goes in Linux.  The interrupt takes it from the port, no
+more, and queues a work; a kernel thread, in which the line discipline may take its time, sleep and
+send signals, gives it to readers.  A pipe's bytes the interrupt gives to readers itself.
+
 Limits: input is passed on as it comes and not edited; control characters make no signals.  Both
 come with the line discipline.
 
-See: Linux drivers/tty/serial/8250/8250_port.c, drivers/tty/n_tty.c; ioctl_tty(2).
+See: Linux drivers/tty/serial/8250/8250_port.c, drivers/tty/tty_buffer.c,
+drivers/tty/n_tty.c; ioctl_tty(2).
 """
 
 from __future__ import annotations
@@ -25,9 +30,12 @@ from guest_kernel.fs.poll import EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDNORM, EPOLL
 from guest_kernel.fs.read_write import stream_open
 from guest_kernel.kernel import Kernel
 from guest_kernel.layout.fs import Ops, file, inode
-from guest_kernel.layout.tty import N_TTY_BUF_SIZE, NCCS, tty_data
+from guest_kernel.layout.sched import task_struct
+from guest_kernel.layout.tty import N_TTY_BUF_SIZE, NCCS, TTYB_SIZE, tty_data
+from guest_kernel.layout.workqueue import work_struct
 from guest_kernel.mm.iov_iter import iov_iter, kiocb
 from guest_kernel.mm.uaccess import copy_from_user, copy_to_user
+from guest_kernel.process.workqueue import FUNCTIONS, INIT_WORK, WorkFn, schedule_work
 from guest_kernel.sched.wait import init_waitqueue_head, poll_wait, wake_up
 from guest_kernel.traps import IRQ_HANDLERS, SERIAL_IRQ
 
@@ -69,6 +77,7 @@ def console_init(k: Kernel, *, is_tty: bool, rows: int = 24, columns: int = 80) 
     """Set up the port and the console's state."""
     data = k.data(tty_data)
     init_waitqueue_head(data.read_wait)
+    INIT_WORK(data.buf.work, WorkFn.FLUSH_TO_LDISC)
     data.is_tty = int(is_tty)
     data.c_iflag, data.c_oflag, data.c_cflag, data.c_lflag = _STD_TERMIOS
     data.c_cc[:] = _INIT_C_CC
@@ -81,9 +90,14 @@ def console_init(k: Kernel, *, is_tty: bool, rows: int = 24, columns: int = 80) 
 
 
 def serial8250_interrupt(k: Kernel) -> None:
-    """Take what the port has received; tell readers."""
-    _receive(k)
+    """Take what the port has received; tell readers, or have the work do it that they wait for."""
     data = k.data(tty_data)
+    if data.is_tty:
+        _receive_tty(k)
+        k.machine.read(_MSR, 1)  # has the port take its interrupt back; the work reads it again
+        schedule_work(data.buf.work)
+        return
+    _receive(k)
     if not k.machine.read(_MSR, 1) & uart.MSR_DCD:
         data.hung_up = 1
     wake_up(data.read_wait)
@@ -93,15 +107,45 @@ IRQ_HANDLERS[SERIAL_IRQ] = serial8250_interrupt
 
 
 def _receive(k: Kernel) -> None:
-    """Move bytes from the port to the ring; when that is full, have the other end wait."""
-    data, read = k.data(tty_data), k.machine.read
-    head, ring = data.read_head, data.read_buf
-    limit = data.read_tail + N_TTY_BUF_SIZE
+    """Move bytes from the port to where they are read from."""
+    data = k.data(tty_data)
+    data.read_head = _move_from_port(k, data.read_buf, data.read_head, data.read_tail)
+
+
+def _receive_tty(k: Kernel) -> None:
+    """Move bytes from the port to where the work takes them from."""
+    buf = k.data(tty_data).buf
+    buf.head = _move_from_port(k, buf.data, buf.head, buf.tail)
+
+
+def _move_from_port(k: Kernel, ring: memoryview, head: int, tail: int) -> int:
+    """Fill a ring from the port; when it is full, have the other end wait.  Return its new head."""
+    read, size = k.machine.read, len(ring)
+    limit = tail + size
     while head < limit and read(_LSR, 1) & uart.LSR_DR:
-        ring[head % N_TTY_BUF_SIZE] = read(_RBR, 1)
+        ring[head % size] = read(_RBR, 1)
         head += 1
-    data.read_head = head
     k.machine.write(_MCR, 1, _MCR_FULL if head == limit else _MCR_RUNNING)
+    return head
+
+
+def flush_to_ldisc(current: task_struct, work: work_struct) -> None:
+    """Give a terminal's input to its readers, as much as there is room for."""
+    k: Kernel = work.k
+    data = k.data(tty_data)
+    buf = data.buf
+    while count := min(buf.head - buf.tail, data.read_tail + N_TTY_BUF_SIZE - data.read_head):
+        for _ in range(count):
+            data.read_buf[data.read_head % N_TTY_BUF_SIZE] = buf.data[buf.tail % TTYB_SIZE]
+            data.read_head += 1
+            buf.tail += 1
+        _receive_tty(k)  # there is room again
+    if buf.head == buf.tail and not k.machine.read(_MSR, 1) & uart.MSR_DCD:
+        data.hung_up = 1  # everything that has come before is in read_buf
+    wake_up(data.read_wait)
+
+
+FUNCTIONS[WorkFn.FLUSH_TO_LDISC] = flush_to_ldisc
 
 
 class ConsoleFileOperations(FileOperations, ops=Ops.CONSOLE_FOPS):
@@ -115,7 +159,7 @@ class ConsoleFileOperations(FileOperations, ops=Ops.CONSOLE_FOPS):
         data = k.data(tty_data)
         if not to.count:
             return 0
-        if data.read_head == data.read_tail:
+        if data.read_head == data.read_tail and not data.is_tty:
             _receive(k)
         available = data.read_head - data.read_tail
         if not available:
@@ -128,7 +172,10 @@ class ConsoleFileOperations(FileOperations, ops=Ops.CONSOLE_FOPS):
         count = min(available, to.count, N_TTY_BUF_SIZE - start)
         copied = to.copy_to_iter(bytes(data.read_buf[start : start + count]))
         data.read_tail += copied
-        _receive(k)
+        if not data.is_tty:
+            _receive(k)
+        elif data.buf.head != data.buf.tail:
+            schedule_work(data.buf.work)  # it had found no room
         if not copied:
             raise SyscallError(Errno.EFAULT)
         return copied

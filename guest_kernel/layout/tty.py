@@ -4,9 +4,20 @@ from typing import Final
 
 from guest_kernel.layout.declare import I32, U8, U16, U32, U64, Array, Embed, Struct
 from guest_kernel.layout.sched import wait_queue_head
+from guest_kernel.layout.workqueue import work_struct
 
 N_TTY_BUF_SIZE: Final = 4096
 NCCS: Final = 19
+TTYB_SIZE: Final = 4096
+
+
+class tty_bufhead(Struct):
+    """What the port has received and no reader can see yet.  (Linux has a list of buffers.)"""
+
+    work = Embed(work_struct, "flush_to_ldisc()")
+    head = U64("bytes ever received; a place in data is this modulo its size")
+    tail = U64("bytes ever passed on")
+    data = Array(U8, TTYB_SIZE, "ring of bytes")
 
 
 class tty_data(Struct):
@@ -30,4 +41,5 @@ class tty_data(Struct):
     ws_ypixel = U16("height, pixels")
     pgrp = I32("foreground process group")
     session = I32("session")
+    buf = Embed(tty_bufhead, "a terminal's input, on its way to read_buf")
     read_buf = Array(U8, N_TTY_BUF_SIZE, "ring of received bytes")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import random
 from collections.abc import Callable
 
 import pytest
@@ -11,6 +13,7 @@ from guest_kernel import boot, image
 from guest_kernel.errors import KernelPanic
 from guest_kernel.kernel import Kernel
 from guest_kernel.layout.sched import TASK_IDLE, hrtimer, sched_data, task_struct
+from guest_kernel.layout.tty import N_TTY_BUF_SIZE, TTYB_SIZE, tty_data
 from guest_kernel.layout.workqueue import (
     WQ_HIGHPRI,
     delayed_work,
@@ -470,3 +473,71 @@ def test_throwing_the_hosted_half_away_changes_nothing(done: Done) -> None:
     assert plain == _busy_run(lambda _: False)
     assert plain == _busy_run(lambda _: True)
     assert plain == _busy_run(lambda n: n % 7 == 3)
+
+
+# What the kernel itself puts off: a terminal's input.
+
+
+def _typed(forgets: Callable[[], bool]) -> tuple[object, ...]:
+    """Have cat copy much input on a terminal; return what came out, and how the machine ended."""
+    executable = elf.read(image.build())
+    with Session(seed=3, tty=True) as session:
+        machine = session.machine
+
+        def call(value: int) -> None:
+            if forgets():
+                session.kernel = boot.attach(machine, executable)
+                machine.host_call = call
+            session.kernel.call(value)
+
+        machine.host_call = call
+        result = session.run([str(program("busybox")), "cat"], stdin=TYPED)
+        names = workers(session)
+        return result.output, names, machine.clock, machine.fingerprint()
+
+
+TYPED = b"".join(b"line %d\n" % n for n in range(3000))
+
+
+def test_a_worker_gives_a_terminals_input_to_its_reader() -> None:
+    """Does all of it come, in order, up to its end, whatever is forgotten on the way?"""
+    output, names, *end = _typed(lambda: False)
+    assert output == TYPED.replace(b"\n", b"\r\n")
+    assert names == [b"kworker/0:0"]
+    assert _typed(lambda: False)[2:] == tuple(end)
+    chance = random.Random(0)
+    assert _typed(lambda: chance.random() < 0.05) == (output, names, *end)
+
+
+def test_input_that_nobody_reads_fills_the_rings_and_no_more() -> None:
+    """Is the other end told to wait, and is what was sent there for the next reader?"""
+    with Session(tty=True) as session:
+        k = session.kernel.k
+        data = k.data(tty_data)
+        typed = bytes(range(256)) * 64
+        session.machine.uart.feed(typed)
+        go_on(session, 100 * MILLISECOND)
+        assert data.read_head - data.read_tail == N_TTY_BUF_SIZE
+        assert data.buf.head - data.buf.tail == TTYB_SIZE
+        result = session.run([str(program("busybox")), "sha256sum"])
+        assert result.output.split()[0] == hashlib.sha256(typed).hexdigest().encode()
+
+
+def test_no_frame_is_left_of_a_terminals_input() -> None:
+    """Once the worker is there, are frames after a program as many as before it?"""
+    argv = [str(program("busybox")), "head", "-n", "2"]
+    with Session(tty=True) as session:
+        k = session.kernel.k
+        left = []
+        for _ in range(4):
+            session.machine.uart.feed(b"some\nlines\n")
+            assert session.run(argv).output == b"some\r\nlines\r\n"
+            drain_local_pages(k)
+            left.append(nr_free_pages(k))
+        assert left[1:] == left[:1] * 3
+
+
+def test_a_pipes_input_needs_no_worker(session: Session) -> None:
+    """Does the interrupt itself tell the reader?"""
+    assert session.run([str(program("busybox")), "cat"], stdin=b"some\n").output == b"some\n"
+    assert not workers(session)
