@@ -59,7 +59,7 @@ from guest_kernel.sched.core import (
     task_state,
     wake_up_process,
 )
-from guest_kernel.sched.wait import finish_wait
+from guest_kernel.sched.wait import finish_wait, start_sleep_timer
 from guest_kernel.signal import sigaction
 from guest_kernel.signal.delivery import do_signal
 from guest_kernel.signal.numbers import SIGKILL, SIGSEGV
@@ -67,6 +67,7 @@ from guest_kernel.signal.signal import force_fatal_sig
 from guest_kernel.syscall_table import load, number
 from guest_kernel.syscalls import DEFINITIONS, Adapter
 from guest_kernel.time import clocks, nanosleep
+from guest_kernel.time.timekeeping import ktime_get
 from guest_kernel.traps import (
     bad_area,
     do_exception,
@@ -165,6 +166,10 @@ class HostCalls:
             HostCall.WAKE_UP_PROCESS: self._wake_up_process,
             HostCall.SET_CURRENT_STATE: lambda: set_task_state(
                 k.current(), k.data(pcpu_hot).arg),
+            HostCall.KTIME_GET: self._ktime_get,
+            HostCall.START_SLEEP_TIMER: lambda: start_sleep_timer(
+                k.current(), k.data(pcpu_hot).arg),
+            HostCall.STOP_SLEEP_TIMER: lambda: finish_wait(k.current()),
             HostCall.BAD_IRET: lambda: self._sleeps(
                 lambda: do_group_exit(k.current(), SIGSEGV)),
         }
@@ -313,6 +318,9 @@ class HostCalls:
     def _wake_up_process(self) -> None:
         pcpu = self.k.data(pcpu_hot)
         pcpu.arg = int(wake_up_process(task_struct.at(self.k, pcpu.arg)))
+
+    def _ktime_get(self) -> None:
+        self.k.data(pcpu_hot).arg = ktime_get(self.k)
 
     def _kthread(self) -> None:
         current = self.k.current()

@@ -37,6 +37,7 @@ from guest_kernel.layout.fs import address_space, file, fs_data, inode
 from guest_kernel.layout.hostcall import HostCall
 from guest_kernel.layout.init import init_data
 from guest_kernel.layout.ipc import ipc_data
+from guest_kernel.layout.lazyinit import LI_GROUP_SIZE, lazy_init, li_request
 from guest_kernel.layout.mm_types import (
     MM_ANONPAGES,
     MM_FILEPAGES,
@@ -282,6 +283,13 @@ def _fault_numbers() -> dict[str, int]:
     }
 
 
+def _lazyinit_numbers() -> dict[str, int]:
+    """Return what the example of lazy initialisation uses."""
+    fields = {name.upper(): field.offset for kind in (lazy_init, li_request)
+              for name, field in kind.fields.items()}
+    return fields | {"LI_GROUP_SIZE": LI_GROUP_SIZE, "LI_GROUP_WORDS": LI_GROUP_SIZE // 8}
+
+
 def numbers(rows: Sequence[Row]) -> dict[str, int]:
     """Return every number that the assembly uses by name."""
     names = {f"PT_{name.upper()}": field.offset for name, field in pt_regs.fields.items()}
@@ -295,6 +303,7 @@ def numbers(rows: Sequence[Row]) -> dict[str, int]:
         ("robust_list", "robust_list"),
         ("uid", "uid"), ("euid", "euid"), ("gid", "gid"), ("egid", "egid"))}
     names |= _fault_numbers()
+    names |= _lazyinit_numbers()
     names |= {f"HC_{call.name}": call.value for call in HostCall}
     names |= {name: value for name, value in vars(sched).items() if name.startswith("WORK_")}
     cr0 = CR0.WP | CR0.NE | CR0.MP
@@ -306,6 +315,8 @@ def numbers(rows: Sequence[Row]) -> dict[str, int]:
         "ROBUST_LIST_HEAD_SIZE": sched.ROBUST_LIST_HEAD_SIZE, "MINUS_ENOSYS": -Errno.ENOSYS,
         "THREAD_SIZE": THREAD_SIZE, "PAGE_SIZE": PAGE_SIZE,
         "KTHREAD_DATA": sched.kthread.offsetof("data"),
+        "KTHREAD_FLAGS": sched.kthread.offsetof("flags"),
+        "KTHREAD_SHOULD_STOP": sched.KTHREAD_SHOULD_STOP,
         "KTHREAD_THREADFN": sched.kthread.offsetof("threadfn"),
         "TASK_RUNNING": sched.TASK_RUNNING, "TASK_INTERRUPTIBLE": sched.TASK_INTERRUPTIBLE,
         "NR_EVENTS": NR_EVENTS, "EVENTS_SIZE": (NR_EVENTS + 1) * 24,

@@ -22,12 +22,32 @@ set_current_state:
     HOST_CALL_ARG HC_SET_CURRENT_STATE
     ret
 
+; RAX: monotonic ns.
+ktime_get:
+    HOST_CALL_ARG HC_KTIME_GET
+    ret
+
+; EAX: not 0 if kthread_stop() waits for this thread to end.
+kthread_should_stop:
+    mov rax, gs:[PCPU_CURRENT_TASK]
+    mov rax, [rax + TASK_WORKER_PRIVATE]
+    mov eax, [rax + KTHREAD_FLAGS]
+    and eax, KTHREAD_SHOULD_STOP
+    ret
+
 ; schedule() for who runs with interrupts on.
 kthread_schedule:
     pushfq
     cli
     call schedule
     popfq
+    ret
+
+; Sleep, in the state that was set before, until woken, or for RDI ns; less than 0: no limit.
+schedule_timeout:
+    HOST_CALL_ARG HC_START_SLEEP_TIMER
+    call kthread_schedule
+    HOST_CALL_ARG HC_STOP_SLEEP_TIMER
     ret
 
 ; RDI: a lock, 4 bytes, 0 if it is free.  Nobody is preempted who holds one.

@@ -19,3 +19,6 @@ class HostCall(IntEnum):
     KTHREAD_EXIT = 11  # a kernel thread's routine has returned pcpu_hot.arg
     WAKE_UP_PROCESS = 12  # wake the task pcpu_hot.arg
     SET_CURRENT_STATE = 13  # change current's state to pcpu_hot.arg
+    KTIME_GET = 14  # pcpu_hot.arg: monotonic ns
+    START_SLEEP_TIMER = 15  # wake current in pcpu_hot.arg ns; less than 0: not
+    STOP_SLEEP_TIMER = 16  # do not wake it any more

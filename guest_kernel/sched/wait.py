@@ -34,6 +34,7 @@ from guest_kernel.sched.core import set_task_state, try_to_wake_up, wake_up_proc
 from guest_kernel.sched.preempt import might_sleep
 from guest_kernel.signal.numbers import SIGKILL, sigmask
 from guest_kernel.time.hrtimer import FUNCTIONS, HrtimerFn, hrtimer_cancel, hrtimer_start
+from guest_kernel.time.timekeeping import ktime_get
 
 _PRIVATE: Final = wait_queue_entry.offsetof("private")
 _ENTRY: Final = wait_queue_entry.offsetof("entry")
@@ -116,6 +117,15 @@ def schedule_timeout(task: task_struct, expires: int = NEVER,
     """
     _check_signals(task, state)
     _sleep(task, expires, state)
+
+
+def start_sleep_timer(task: task_struct, delay: int) -> None:
+    """Have ``task`` woken in ``delay`` ns; less than 0: not.  :func:`finish_wait` undoes it.
+
+    For routines of the image, which call schedule() themselves.
+    """
+    if delay >= 0:
+        hrtimer_start(task.sleep_timer, ktime_get(task.k) + delay, HrtimerFn.WAKE_TASK, task.va)
 
 
 def _sleep(task: task_struct, expires: int, state: int) -> NoReturn:
