@@ -94,7 +94,7 @@ def serial8250_interrupt(k: Kernel) -> None:
     data = k.data(tty_data)
     if data.is_tty:
         _receive_tty(k)
-        k.machine.read(_MSR, 1)  # has the port take its interrupt back; the work reads it again
+        k.machine.read(_MSR, 1)  # or the port would interrupt again; the work looks at it
         schedule_work(data.buf.work)
         return
     _receive(k)
@@ -135,10 +135,11 @@ def flush_to_ldisc(current: task_struct, work: work_struct) -> None:
     data = k.data(tty_data)
     buf = data.buf
     while count := min(buf.head - buf.tail, data.read_tail + N_TTY_BUF_SIZE - data.read_head):
-        for _ in range(count):
-            data.read_buf[data.read_head % N_TTY_BUF_SIZE] = buf.data[buf.tail % TTYB_SIZE]
-            data.read_head += 1
-            buf.tail += 1
+        source, to = buf.tail % TTYB_SIZE, data.read_head % N_TTY_BUF_SIZE
+        count = min(count, TTYB_SIZE - source, N_TTY_BUF_SIZE - to)  # neither goes round
+        data.read_buf[to : to + count] = buf.data[source : source + count]
+        data.read_head += count
+        buf.tail += count
         _receive_tty(k)  # there is room again
     if buf.head == buf.tail and not k.machine.read(_MSR, 1) & uart.MSR_DCD:
         data.hung_up = 1  # everything that has come before is in read_buf
