@@ -16,6 +16,7 @@ from userland.assembler import assemble_program
 
 BIN: Final = BUILD / "root" / "bin"
 ASM: Final = ROOT / "userland" / "asm"
+C: Final = ROOT / "bench" / "c"
 
 # Branches, floating point and what an interpreter does with memory.
 AWK_LOOP: Final = (
@@ -24,16 +25,6 @@ AWK_LOOP: Final = (
     " if (x > 0.5) { s += x / i; n++ } else if (i % 3 == 0) s -= x / 3; else s += 1 / i }"
     ' printf "%.6f %d\\n", s, n }'
 )
-
-HELLO_C: Final = """\
-#include <stdio.h>
-
-int main(void)
-{
-    puts("hello, world");
-    return 0;
-}
-"""
 
 # sieve.asm does its work R12 times instead of once; the array is struck after
 # the first time, so each further time does the same work without a page fault.
@@ -104,19 +95,18 @@ def busybox() -> Path:
     return BIN / "busybox"
 
 
-def hello_glibc() -> Path:
-    """Return hello in C, static with the host's libc.
+def from_c(name: str) -> Path:
+    """Return a program of ``bench/c``, static with the host's libc.
 
     Raises:
         NotHereError: no gcc, or no static libc.
     """
     if not shutil.which("gcc"):
-        raise NotHereError("hello in C: no gcc")
+        raise NotHereError(f"{name} in C: no gcc")
     BIN.mkdir(parents=True, exist_ok=True)
-    source, program = BUILD / "hello_glibc.c", BIN / "hello_glibc"
-    source.write_text(HELLO_C)
-    done = subprocess.run(["gcc", "-O2", "-static", "-o", str(program), str(source)],
+    program = BIN / name
+    done = subprocess.run(["gcc", "-O2", "-static", "-o", str(program), str(C / f"{name}.c")],
                           capture_output=True, text=True, check=False)
     if done.returncode:
-        raise NotHereError(f"hello in C: gcc -static: {done.stderr.strip().splitlines()[-1]}")
+        raise NotHereError(f"{name} in C: gcc -static: {done.stderr.strip().splitlines()[-1]}")
     return program

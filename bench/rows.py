@@ -24,24 +24,40 @@ Measurement = Callable[[], Sample]
 Figures = dict[str, list[Sample]]
 
 
+def mebibytes(sample: Sample) -> float:
+    """Return the peak memory in MiB."""
+    return sample.max_rss / (1 << 20)
+
+
+def rate(sample: Sample) -> float:
+    """Return how many units of work are done in a second."""
+    return 1 / sample.cpu
+
+
+def microseconds(sample: Sample) -> float:
+    """Return the CPU time of a unit."""
+    return sample.cpu * 1e6
+
+
 @dataclass(frozen=True)
 class Limit:
     """``over``'s time divided by ``under``'s must be at least, or at most, so much.
 
-    A speed of A in units of B's is B's time over A's.  Without ``under``, the limit is on
-    ``over``'s peak memory in MiB.
+    A speed of A in units of B's is B's time over A's.  Without ``under``, the limit is on a
+    ``figure`` of ``over``'s alone.
     """
 
     text: str
     over: str
     under: str = ""
+    figure: Callable[[Sample], float] = mebibytes
     at_least: float | None = None
     at_most: float | None = None
 
     def values(self, figures: Figures) -> list[float]:
         """Return what is compared with the bound, for each round."""
         if not self.under:
-            return [sample.max_rss / (1 << 20) for sample in figures[self.over]]
+            return [self.figure(sample) for sample in figures[self.over]]
         return [over.cpu / under.cpu
                 for over, under in zip(figures[self.over], figures[self.under], strict=True)]
 
@@ -196,6 +212,36 @@ def _hello(program: Callable[[], Path]) -> dict[str, Measurement]:
     return measurements
 
 
+def _loop(name: str, *arguments: str, more: float = 1, **sizes: int) -> dict[str, Measurement]:
+    """Return measurements of one turn of a program that prints how many it has made.
+
+    Args:
+        name: of the program, in ``bench/c``.
+        arguments: behind the number of turns.
+        more: units of work in a turn.
+        sizes: turns, by contestant.
+    """
+    loop = str(programs.from_c(name))
+    by_name = {"qemu-user" if who == "qemu" else who: size for who, size in sizes.items()}
+    return _slopes(tuple(by_name), [loop, "1", *arguments],
+                   lambda who: [loop, str(by_name[who]), *arguments],
+                   lambda who: more * (by_name[who] - 1),
+                   {who: b"%d\n" % size for who, size in by_name.items()})
+
+
+def _fork_large() -> dict[str, Measurement]:
+    return {f"{name}, {mib} MiB": measure for mib in (1, 64) for name, measure in _loop(
+        "fork_loop", str(mib), ringlet=300, qemu=150, native=500).items()}
+
+
+def _cow() -> dict[str, Measurement]:
+    def callback() -> Sample:
+        seconds = json.loads(answer([sys.executable, "-m", "bench.callback"]))["callback"]
+        return Sample(seconds, seconds)
+
+    return _loop("cow_loop", more=1024, ringlet=21, qemu=41, native=101) | {"callback": callback}
+
+
 HELLO_LIMITS: Final = (
     Limit("time, Qiling's = 1", "ringlet", "Qiling", at_most=0.6),
     Limit("time, python -c 'import unicorn, capstone' = 1", "ringlet", "imports", at_most=3),
@@ -220,5 +266,20 @@ ROWS: Final = (
     Row("hello-asm", "ringlet run of a hello in assembly", "run", "ms", 1e-3, HELLO_LIMITS,
         lambda: _hello(lambda: programs.from_userland("hello")), turns=4),
     Row("hello-glibc", "ringlet run of a static hello in C, with glibc", "run", "ms", 1e-3,
-        HELLO_LIMITS, lambda: _hello(programs.hello_glibc), turns=4),
+        HELLO_LIMITS, lambda: _hello(lambda: programs.from_c("hello_glibc")), turns=4),
+    Row("fork", "fork, exit and wait", "child", "µs", 1e-6,
+        (Limit("rate, Qiling's = 1", "Qiling", "ringlet", at_least=15),
+         Limit("rate, qemu-user's = 1", "qemu-user", "ringlet", at_least=1.5)),
+        lambda: _loop("fork_loop", "0", ringlet=400, qemu=800, Qiling=60, native=3000)),
+    Row("fork-large", "the same, with memory written before", "child", "µs", 1e-6,
+        (Limit("time with 64 MiB, with 1 MiB = 1", "ringlet, 64 MiB", "ringlet, 1 MiB",
+               at_most=2),), _fork_large),
+    Row("cow", "a child writes a byte in each page of 4 MiB", "page", "µs", 1e-6,
+        (Limit("time, an empty callback = 1", "ringlet", "callback", at_most=16.7),), _cow),
+    Row("exec", "a static program in C, with glibc, executes itself", "exec", "µs", 1e-6,
+        (Limit("execs in a second", "ringlet", figure=rate, at_least=1000),),
+        lambda: _loop("exec_loop", ringlet=201, qemu=101, native=1001)),
+    Row("switch", "two processes give the CPU to each other by sched_yield", "switch", "µs", 1e-6,
+        (Limit("µs", "ringlet", figure=microseconds, at_most=15),),
+        lambda: _loop("yield_loop", more=2, ringlet=5001, qemu=20001, native=100001)),
 )

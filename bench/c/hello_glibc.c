@@ -1,0 +1,8 @@
+/* The least that a C program does: start, print, end. */
+#include <stdio.h>
+
+int main(void)
+{
+	puts("hello, world");
+	return 0;
+}
