@@ -300,7 +300,12 @@ def numbers(rows: Sequence[Row]) -> dict[str, int]:
         ("thread_sp", "thread.sp"), ("fsbase", "thread.fsbase"), ("gsbase", "thread.gsbase"),
         ("fxsave", "fxsave"), ("set_child_tid", "set_child_tid"),
         ("mm", "mm"), ("min_flt", "min_flt"), ("worker_private", "worker_private"),
-        ("robust_list", "robust_list"),
+        ("robust_list", "robust_list"), ("on_rq", "on_rq"), ("on_cpu", "on_cpu"),
+        ("nvcsw", "nvcsw"), ("nivcsw", "nivcsw"), ("pcount", "sched_info.pcount"),
+        ("run_delay", "sched_info.run_delay"), ("last_arrival", "sched_info.last_arrival"),
+        ("last_queued", "sched_info.last_queued"), ("exec_start", "se.exec_start"),
+        ("sum_exec_runtime", "se.sum_exec_runtime"),
+        ("prev_sum_exec_runtime", "se.prev_sum_exec_runtime"),
         ("uid", "uid"), ("euid", "euid"), ("gid", "gid"), ("egid", "egid"))}
     names |= _fault_numbers()
     names |= _lazyinit_numbers()
@@ -314,6 +319,8 @@ def numbers(rows: Sequence[Row]) -> dict[str, int]:
         "HOST_CALL_PORT": HOST_CALL_PORT, "NR_SYSCALLS": _nr_syscalls(rows),
         "ROBUST_LIST_HEAD_SIZE": sched.ROBUST_LIST_HEAD_SIZE, "MINUS_ENOSYS": -Errno.ENOSYS,
         "THREAD_SIZE": THREAD_SIZE, "PAGE_SIZE": PAGE_SIZE,
+        "RQ_CLOCK": sched_data.offsetof("runqueues.clock"),
+        "RQ_NR_SWITCHES": sched_data.offsetof("runqueues.nr_switches"),
         "KTHREAD_DATA": sched.kthread.offsetof("data"),
         "KTHREAD_FLAGS": sched.kthread.offsetof("flags"),
         "KTHREAD_SHOULD_STOP": sched.KTHREAD_SHOULD_STOP,

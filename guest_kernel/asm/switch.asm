@@ -28,6 +28,28 @@ preempt_schedule_irq:
 
 ; RDI: previous task, RSI: next.  Returns on the next task's stack.
 __switch_to_asm:
+    ; What is counted of a switch: see sched_info in layout/sched.py.
+    lea rcx, [rip + sched_data]
+    mov rdx, [rcx + RQ_CLOCK]
+    inc qword ptr [rcx + RQ_NR_SWITCHES]
+    cmp dword ptr [rdi + TASK_ON_RQ], 0
+    je switch_voluntary
+    inc qword ptr [rdi + TASK_NIVCSW]
+    jmp switch_counted
+switch_voluntary:
+    inc qword ptr [rdi + TASK_NVCSW]
+switch_counted:
+    mov dword ptr [rdi + TASK_ON_CPU], 0
+    mov dword ptr [rsi + TASK_ON_CPU], 1
+    mov [rdi + TASK_LAST_QUEUED], rdx
+    inc qword ptr [rsi + TASK_PCOUNT]
+    mov rax, rdx
+    sub rax, [rsi + TASK_LAST_QUEUED]
+    add [rsi + TASK_RUN_DELAY], rax
+    mov [rsi + TASK_LAST_ARRIVAL], rdx
+    mov [rsi + TASK_EXEC_START], rdx
+    mov rax, [rsi + TASK_SUM_EXEC_RUNTIME]
+    mov [rsi + TASK_PREV_SUM_EXEC_RUNTIME], rax
     push rbp
     push rbx
     push r12

@@ -61,7 +61,6 @@ from guest_kernel.sched.rq import (
     RQ_IDLE,
     RQ_NORMAL_CLASS,
     RQ_NR_RUNNING,
-    RQ_NR_SWITCHES,
     RQ_TURN_COST,
     TASK_CLASS,
     TASK_POLICY,
@@ -133,22 +132,16 @@ _NOT_INHERITED: Final = task_struct.zeros(
     "se.on_rq", "se.exec_start", "se.sum_exec_runtime", "se.prev_sum_exec_runtime", "se.vruntime",
     "se.vlag", "se.deadline", "rt.on_rq", "rt.time_slice", "ostep")
 
-# Fields of a task, in bytes; of the run queue and the per-CPU area, in words.
+# Fields of a task, in bytes, but those that are charged; of the run queue, in words.
 _STATE: Final = task_struct.offsetof("__state")
 _STACK: Final = task_struct.offsetof("stack")
 _ON_CPU: Final = task_struct.offsetof("on_cpu")
 _ON_RQ: Final = task_struct.offsetof("on_rq")
 _MM: Final = task_struct.offsetof("mm")
 _ACTIVE_MM: Final = task_struct.offsetof("active_mm")
-_UTIME: Final = task_struct.offsetof("utime")
-_NVCSW: Final = task_struct.offsetof("nvcsw")
-_NIVCSW: Final = task_struct.offsetof("nivcsw")
-_EXEC_START: Final = task_struct.offsetof("se.exec_start")
-_SUM_EXEC: Final = task_struct.offsetof("se.sum_exec_runtime")
-_PREV_SUM_EXEC: Final = task_struct.offsetof("se.prev_sum_exec_runtime")
-_PCOUNT: Final = task_struct.offsetof("sched_info.pcount")
-_RUN_DELAY: Final = task_struct.offsetof("sched_info.run_delay")
-_LAST_ARRIVAL: Final = task_struct.offsetof("sched_info.last_arrival")
+_UTIME: Final = task_struct.offsetof("utime") >> 3
+_EXEC_START: Final = task_struct.offsetof("se.exec_start") >> 3
+_SUM_EXEC: Final = task_struct.offsetof("se.sum_exec_runtime") >> 3
 _LAST_QUEUED: Final = task_struct.offsetof("sched_info.last_queued")
 _PGD: Final = mm_struct.offsetof("pgd")
 _NEXT_TASK: Final = pcpu_hot.offsetof("next_task")
@@ -421,13 +414,13 @@ def update_curr(k: Kernel) -> None:
     u64, q = k.u64, k.rq_word
     u64[q + RQ_CLOCK] = now = k.machine.clock
     curr = u64[q + RQ_CURR] & PHYSICAL_MASK
-    start = (curr + _EXEC_START) >> 3
-    delta = now - u64[start]
+    w = curr >> 3
+    delta = now - u64[w + _EXEC_START]
     if not delta:
         return
-    u64[start] = now
-    u64[(curr + _SUM_EXEC) >> 3] += delta
-    u64[(curr + _UTIME) >> 3] += delta
+    u64[w + _EXEC_START] = now
+    u64[w + _SUM_EXEC] += delta
+    u64[w + _UTIME] += delta
     SCHED_CLASSES[k.u32[(curr + TASK_CLASS) >> 2]].update_curr(k, curr, delta)
 
 
@@ -520,7 +513,6 @@ def _pick_next_task(k: Kernel, preempt: bool) -> bool:
         kind.put_prev_task(k, prev)
         u64[q + RQ_CURR] = next_va
         next_kind.set_next_task(k, task)
-    _account_switch(k, prev, task, voluntary=bool(sleeps))
     u64[(pcpu + _NEXT_TASK) >> 3] = next_va
     _switch_mm(k, prev, task)
     if u32[(prev + _STATE) >> 2] == TASK_DEAD:
@@ -539,19 +531,6 @@ def _schedule_bug(k: Kernel, prev: int) -> None:
     task = task_struct(k, prev)
     BUG(f"scheduling while atomic: {task.comm.decode('utf-8', 'replace')}/{task.pid}/"
         f"{k.u32[k.preempt_count_index]:#010x}")
-
-
-def _account_switch(k: Kernel, prev: int, task: int, *, voluntary: bool) -> None:
-    u64, u32, q = k.u64, k.u32, k.rq_word
-    now = u64[q + RQ_CLOCK]
-    u64[q + RQ_NR_SWITCHES] += 1
-    u64[(prev + (_NVCSW if voluntary else _NIVCSW)) >> 3] += 1
-    u64[(prev + _LAST_QUEUED) >> 3] = now
-    u64[(task + _PCOUNT) >> 3] += 1
-    u64[(task + _RUN_DELAY) >> 3] += max(0, now - u64[(task + _LAST_QUEUED) >> 3])
-    u64[(task + _LAST_ARRIVAL) >> 3] = u64[(task + _EXEC_START) >> 3] = now
-    u64[(task + _PREV_SUM_EXEC) >> 3] = u64[(task + _SUM_EXEC) >> 3]
-    u32[(prev + _ON_CPU) >> 2], u32[(task + _ON_CPU) >> 2] = 0, 1
 
 
 def _switch_mm(k: Kernel, prev: int, task: int) -> None:

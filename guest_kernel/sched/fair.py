@@ -137,10 +137,15 @@ class fair_sched_class(sched_class):
 
     def yield_task(self, k: Kernel, task: int) -> None:
         """Give up the rest of the slice, unless the task is ahead of the others anyway."""
-        i64, w = k.i64, task >> 3
-        if k.u32[2 * k.rq_word + _NR_RUNNING] > 1 and i64[w + _VRUNTIME] <= _avg_vruntime(k):
-            i64[w + _VRUNTIME] = i64[w + _DEADLINE]
-            i64[w + _DEADLINE] += _slice(k, task) * NICE_0_LOAD // k.u64[w + _WEIGHT]
+        i64, w, q = k.i64, task >> 3, k.rq_word
+        # It is not ahead of the others if it is not ahead of the average of those that wait.
+        ahead = (i64[w + _VRUNTIME] - i64[q + _ZERO]) * k.u64[q + _AVG_LOAD]
+        if ahead <= i64[q + _AVG_VRUNTIME] and k.u32[2 * q + _NR_RUNNING] > 1:
+            i64[w + _VRUNTIME] = deadline = i64[w + _DEADLINE]
+            weight = k.u64[w + _WEIGHT]
+            request = _slice(k, task)
+            i64[w + _DEADLINE] = deadline + (
+                request if weight == NICE_0_LOAD else request * NICE_0_LOAD // weight)
 
     def wakeup_preempt(self, k: Kernel, task: int) -> None:
         u32, i64 = k.u32, k.i64
@@ -257,8 +262,10 @@ def _pick_eevdf(k: Kernel) -> int:
     Linux finds it in the tree by the least vruntime below each node; here the tree is walked in
     order of deadline, and mostly the first or second task is eligible.
     """
-    u64, i64, q = k.u64, k.i64, k.rq_word
-    curr = _curr(k)
+    u64, u32, i64, q = k.u64, k.u32, k.i64, k.rq_word
+    curr = u64[q + RQ_CURR] & PHYSICAL_MASK
+    if u32[(curr + TASK_CLASS) >> 2] != FAIR_SCHED_CLASS or not u32[(curr + ON_RQ) >> 2]:
+        curr = 0
     node = u64[q + _LEFTMOST]
     if not node:
         return curr

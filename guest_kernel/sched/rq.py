@@ -144,6 +144,9 @@ def need_resched(k: Kernel) -> bool:
 def start_turn(k: Kernel, length: int) -> None:
     """Let the running task's turn end after ``length`` ns of its own code; 0: let it not end.
 
+    Preconditions:
+        ``rq.clock`` is right: update_curr() was called.
+
     What the kernel needs to get from here to ring 3, at most ``rq.turn_cost``, is not counted: else
     a short quantum would be over before the task had done anything, and so for ever.
     """
@@ -151,8 +154,7 @@ def start_turn(k: Kernel, length: int) -> None:
     if not length:
         u64[q + RQ_HRTICK] = NEVER
         return
-    now = k.machine.clock
-    u64[q + RQ_HRTICK] = end = now + u64[q + RQ_TURN_COST] + length
+    u64[q + RQ_HRTICK] = end = u64[q + RQ_CLOCK] + u64[q + RQ_TURN_COST] + length
     expires = u64[q + EXPIRES_NEXT]
     # An event that is set for earlier is left: it finds nothing to do, and this is set then.
     if end < expires:

@@ -60,15 +60,14 @@ def _switches(session: Session, argv: list[str]) -> list[tuple[bool, bool, bool]
     """
     k = session.kernel.k
     pcpu, queue = k.data(pcpu_hot), k.data(sched_data).runqueues
-    call, found, seen = session.kernel.call, [], [queue.nr_switches]
+    call, found = session.kernel.call, []
 
     def watch(value: int) -> None:
         before = k.current()
         call(value)
-        if queue.nr_switches != seen[0]:
-            seen[0] = queue.nr_switches
-            after = pcpu.next_task
-            assert after is not None
+        after = queue.curr
+        assert after is not None
+        if after != before:  # the assembly is about to switch
             found.append((bool(before.flags & PF_KTHREAD), bool(after.flags & PF_KTHREAD),
                           bool(pcpu.next_cr3)))
 
