@@ -212,16 +212,22 @@ def _hello(program: Callable[[], Path]) -> dict[str, Measurement]:
     return measurements
 
 
-def _loop(name: str, *arguments: str, more: float = 1, **sizes: int) -> dict[str, Measurement]:
+def _c(name: str) -> Callable[[], Path]:
+    """Return how to build a program of ``bench/c``."""
+    return lambda: programs.from_c(name)
+
+
+def _loop(program: Callable[[], Path], *arguments: str, more: float = 1,
+          **sizes: int) -> dict[str, Measurement]:
     """Return measurements of one turn of a program that prints how many it has made.
 
     Args:
-        name: of the program, in ``bench/c``.
+        program: builds it.
         arguments: behind the number of turns.
         more: units of work in a turn.
         sizes: turns, by contestant.
     """
-    loop = str(programs.from_c(name))
+    loop = str(program())
     by_name = {"qemu-user" if who == "qemu" else who: size for who, size in sizes.items()}
     return _slopes(tuple(by_name), [loop, "1", *arguments],
                    lambda who: [loop, str(by_name[who]), *arguments],
@@ -231,7 +237,7 @@ def _loop(name: str, *arguments: str, more: float = 1, **sizes: int) -> dict[str
 
 def _fork_large() -> dict[str, Measurement]:
     return {f"{name}, {mib} MiB": measure for mib in (1, 64) for name, measure in _loop(
-        "fork_loop", str(mib), ringlet=300, qemu=150, native=500).items()}
+        _c("fork_loop"), str(mib), ringlet=300, qemu=150, native=500).items()}
 
 
 def _cow() -> dict[str, Measurement]:
@@ -239,7 +245,8 @@ def _cow() -> dict[str, Measurement]:
         seconds = json.loads(answer([sys.executable, "-m", "bench.callback"]))["callback"]
         return Sample(seconds, seconds)
 
-    return _loop("cow_loop", more=1024, ringlet=21, qemu=41, native=101) | {"callback": callback}
+    return {**_loop(_c("cow_loop"), more=1024, ringlet=21, qemu=41, native=101),
+            "callback": callback}
 
 
 HELLO_LIMITS: Final = (
@@ -270,16 +277,19 @@ ROWS: Final = (
     Row("fork", "fork, exit and wait", "child", "µs", 1e-6,
         (Limit("rate, Qiling's = 1", "Qiling", "ringlet", at_least=15),
          Limit("rate, qemu-user's = 1", "qemu-user", "ringlet", at_least=1.5)),
-        lambda: _loop("fork_loop", "0", ringlet=400, qemu=800, Qiling=60, native=3000)),
+        lambda: _loop(_c("fork_loop"), "0", ringlet=400, qemu=800, Qiling=60, native=3000)),
     Row("fork-large", "the same, with memory written before", "child", "µs", 1e-6,
         (Limit("time with 64 MiB, with 1 MiB = 1", "ringlet, 64 MiB", "ringlet, 1 MiB",
                at_most=2),), _fork_large),
     Row("cow", "a child writes a byte in each page of 4 MiB", "page", "µs", 1e-6,
         (Limit("time, an empty callback = 1", "ringlet", "callback", at_most=16.7),), _cow),
-    Row("exec", "a static program in C, with glibc, executes itself", "exec", "µs", 1e-6,
+    Row("exec", "a static program executes itself", "exec", "µs", 1e-6,
         (Limit("execs in a second", "ringlet", figure=rate, at_least=1000),),
-        lambda: _loop("exec_loop", ringlet=201, qemu=101, native=1001)),
+        lambda: _loop(lambda: programs.from_userland("exec_loop"), ringlet=301, qemu=101,
+                      native=2001)),
+    Row("exec-glibc", "the same in C, with what glibc does at its start", "exec", "µs", 1e-6, (),
+        lambda: _loop(_c("exec_loop_c"), ringlet=201, qemu=101, native=1001)),
     Row("switch", "two processes give the CPU to each other by sched_yield", "switch", "µs", 1e-6,
         (Limit("µs", "ringlet", figure=microseconds, at_most=15),),
-        lambda: _loop("yield_loop", more=2, ringlet=5001, qemu=20001, native=100001)),
+        lambda: _loop(_c("yield_loop_c"), more=2, ringlet=5001, qemu=20001, native=100001)),
 )

@@ -47,6 +47,7 @@ class Kernel:
         mm_word, vm_word, rq_word: where ``mm_data``, ``vm_data`` and the run queue lie, as indices
             of ``u64``.
         pcpu: physical address of ``pcpu_hot``.
+        current_index: where ``pcpu_hot.current_task`` lies, as an index of ``u64``.
         preempt_count_index: where ``pcpu_hot.preempt_count`` lies, as an index of ``u32``.
     """
 
@@ -69,7 +70,7 @@ class Kernel:
             pcpu = symbols["pcpu_hot"] & PHYSICAL_MASK
             self.pcpu = pcpu
             self.preempt_count_index = (pcpu + _PREEMPT_COUNT) >> 2
-            self._current_index = (pcpu + _CURRENT_TASK) >> 3
+            self.current_index = (pcpu + _CURRENT_TASK) >> 3
             self._work_index = (pcpu + _WORK) >> 3
             self._flush_va_index = (pcpu + _FLUSH_VA) >> 3
 
@@ -88,7 +89,7 @@ class Kernel:
 
     def current(self) -> task_struct:
         """Return the running task, as the per-CPU area names it."""
-        pa: int = self.u64[self._current_index] & PHYSICAL_MASK
+        pa: int = self.u64[self.current_index] & PHYSICAL_MASK
         current = self._current
         if current is None or current.pa != pa:
             current = self._current = task_struct(self, pa)

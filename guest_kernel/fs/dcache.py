@@ -6,9 +6,9 @@ for the moment in which it is being made.
 
 A dentry lives as long as it is referenced: by an open file, a task's root or working directory, a
 mount, its children, or its file system.  ramfs holds one reference on each of its dentries for as
-long as the name exists, so the tree *is* its directory; proc holds none, so its dentries go when
-their last user goes.  There is no list of unused dentries, because nothing here would be dear to
-look up again.
+long as the name exists, so the tree *is* its directory; proc holds one for as long as a process is
+there that a dentry is about.  There is no list of unused dentries, because nothing here would be
+dear to look up again.
 
 See: Linux fs/dcache.c, fs/d_path.c; Documentation/filesystems/path-lookup.rst.
 """

@@ -2,9 +2,10 @@
 
 What is in /proc beside processes registers itself: see :func:`proc_register`.
 
-Nothing is stored: a lookup makes a dentry and an inode from the task list, and they go when their
-last user goes.  A dentry that is still there when its task is gone does not count: it holds the
-task's number (``i_private`` of the inode) and start time (``d_time``) for ``d_revalidate``.
+A lookup makes a dentry and an inode, and those about a process are kept until it is gone
+(``pid.inodes``, :func:`proc_flush_pid`).  A dentry that somebody still has then does not count: it
+holds the task's number (``i_private`` of the inode) and start time (``d_time``) for
+``d_revalidate``.
 
 ``exe`` is a magic link: following it leads to the open file itself, whatever its name is now.
 
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from guest_kernel.errors import Errno, SyscallError
 from guest_kernel.fs.d_path import d_path
-from guest_kernel.fs.dcache import d_add, d_alloc, d_backing_inode, d_make_root, dput
+from guest_kernel.fs.dcache import d_add, d_alloc, d_backing_inode, d_drop, d_make_root, dget, dput
 from guest_kernel.fs.inode import new_inode, simple_inode_init_ts
 from guest_kernel.fs.namei import nameidata, nd_jump_link
 from guest_kernel.fs.namespace import Place, load_path
@@ -33,8 +34,15 @@ from guest_kernel.fs.operations import (
 from guest_kernel.fs.ramfs import dir_emit_dots
 from guest_kernel.fs.read_write import generic_file_llseek
 from guest_kernel.layout.fs import S_IFDIR, S_IFLNK, Ops, dentry, file, inode, super_block
-from guest_kernel.layout.sched import sched_data, task_struct
-from guest_kernel.lib.list import list_for_each_entry
+from guest_kernel.layout.sched import pid, sched_data, task_struct
+from guest_kernel.lib.list import (
+    hlist_add_head,
+    hlist_del,
+    hlist_for_each_entry,
+    list_for_each_entry,
+)
+from guest_kernel.process.pid import find_task_by_vpid, task_tgid
+from guest_kernel.process.tasks import thread_group_leader
 
 if TYPE_CHECKING:
     from guest_kernel.kernel import Kernel
@@ -60,7 +68,8 @@ def for_each_process(k: Kernel) -> Iterator[task_struct]:
 
 
 def _find_process(k: Kernel, pid: int) -> task_struct | None:
-    return next((task for task in for_each_process(k) if task.tgid == pid), None)
+    task = find_task_by_vpid(k, pid)
+    return task if task is not None and thread_group_leader(task) else None
 
 
 def get_proc_task(node: inode, errno: Errno = Errno.ENOENT) -> task_struct:
@@ -120,7 +129,10 @@ def proc_register(name: bytes, entry: proc_dir_entry) -> None:
 def new_entry(
     parent: dentry, name: bytes, ino: int, mode: int, iops: Ops, fops: Ops, task: task_struct | None
 ) -> dentry:
-    """Make a hashed dentry with an inode; the caller gets the only reference."""
+    """Make a hashed dentry with an inode; the caller gets a reference.
+
+    What is about a process is kept until that is gone.
+    """
     new = d_alloc(parent, name)
     try:
         node = new_inode(parent.d_sb)
@@ -136,7 +148,21 @@ def new_entry(
         new.d_time = task.start_time
     simple_inode_init_ts(node)
     d_add(new, node)
+    if task is not None:
+        number = task_tgid(task)
+        assert number is not None
+        hlist_add_head(node.sibling_inodes, number.inodes)
+        dget(new)
     return new
+
+
+def proc_flush_pid(number: pid) -> None:
+    """Forget the dentries about a process that is gone: nobody finds them any more."""
+    for node in hlist_for_each_entry(number.inodes, inode, "sibling_inodes"):
+        hlist_del(node.sibling_inodes)
+        for d in hlist_for_each_entry(node.i_dentry, dentry, "d_alias"):
+            d_drop(d)
+            dput(d)
 
 
 class ProcSuperOperations(SuperOperations, ops=Ops.PROC_SOPS):
@@ -158,11 +184,6 @@ class ProcRootInodeOperations(InodeOperations, ops=Ops.PROC_ROOT_IOPS):
     """proc_root_inode_operations."""
 
     def lookup(self, directory: inode, parent: dentry, name: bytes) -> dentry | None:
-        if name == b"self":
-            return new_entry(
-                parent, name, PROC_SELF_INO, S_IFLNK | 0o777, Ops.PROC_SELF_IOPS,
-                Ops.NO_OPEN_FOPS, None,
-            )
         entry = _ROOT.get(name)
         if entry is not None:
             return new_entry(parent, name, entry.ino, entry.mode, entry.iops, entry.fops, None)
@@ -238,11 +259,11 @@ class ProcRootFileOperations(ProcDirFileOperations, ops=Ops.PROC_ROOT_FOPS):
             if not ctx.emit(b"self", PROC_SELF_INO, S_IFLNK):
                 return
             ctx.pos = _TGID_OFFSET
-        for pid in sorted(task.tgid for task in for_each_process(f.k)):
-            if pid + _TGID_OFFSET < ctx.pos:
+        for nr in sorted(task.tgid for task in for_each_process(f.k)):
+            if nr + _TGID_OFFSET < ctx.pos:
                 continue
-            ctx.pos = pid + _TGID_OFFSET
-            if not ctx.emit(b"%d" % pid, pid << _PID_SHIFT | _DIR, S_IFDIR):
+            ctx.pos = nr + _TGID_OFFSET
+            if not ctx.emit(b"%d" % nr, nr << _PID_SHIFT | _DIR, S_IFDIR):
                 return
             ctx.pos += 1
 
@@ -273,4 +294,7 @@ class ProcType(FileSystemType, ops=Ops.PROC_TYPE):
         root.i_ino, root.i_mode, root.i_nlink = PROC_ROOT_INO, S_IFDIR | 0o555, 2
         root.i_op, root.i_fop = Ops.PROC_ROOT_IOPS, Ops.PROC_ROOT_FOPS
         simple_inode_init_ts(root)
-        sb.s_root = d_make_root(root)
+        sb.s_root = top = d_make_root(root)
+        # It is used often, so it stays: proc_setup_self().
+        new_entry(top, b"self", PROC_SELF_INO, S_IFLNK | 0o777, Ops.PROC_SELF_IOPS,
+                  Ops.NO_OPEN_FOPS, None)

@@ -288,6 +288,7 @@ class inode(Struct):
     i_link = VoidPtr("a symbolic link's target, kmalloc'd, NUL-terminated", ctype="char *")
     i_pipe = VoidPtr("a pipe's pipe_inode_info", overlay="i_link")
     i_private = VoidPtr("the file system's: a directory's offset_ctx; a pid")
+    sibling_inodes = Embed(hlist_node, "proc: its place in pid.inodes")
 
 
 I_LINKABLE: Final = 1 << 10  # i_state: has no name yet but may be given one

@@ -396,6 +396,7 @@ class pid(Struct):
     count = U32("references")
     level = U32("the last index of numbers: 0")
     tasks = EmbedArray(hlist_head, PIDTYPE_MAX, "who has it, through pid_links, by PIDTYPE_*")
+    inodes = Embed(hlist_head, "proc's about its process, through sibling_inodes")
     numbers = EmbedArray(upid, 1, "the number, by level of namespace")
 
 

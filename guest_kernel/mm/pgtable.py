@@ -40,7 +40,7 @@ from guest_kernel.kernel import Kernel
 from guest_kernel.layout.declare import PAGE_OFFSET, PHYSICAL_MASK, START_KERNEL_MAP
 from guest_kernel.layout.mm_types import mm_struct, vm_data
 from guest_kernel.layout.page import mm_data, page
-from guest_kernel.layout.sched import pcpu_hot, task_struct
+from guest_kernel.layout.sched import task_struct
 from guest_kernel.mm.page_alloc import (
     REFERENCE_AND_MAPPING,
     alloc_page,
@@ -86,7 +86,6 @@ _PRESENT_LARGE: Final = P | PS
 # by the entry code costs about as much as the reload of CR3.
 TLB_SINGLE_PAGE_FLUSH_CEILING: Final = 1
 
-_CURRENT_TASK: Final = pcpu_hot.offsetof("current_task")
 _TASK_ACTIVE_MM: Final = task_struct.offsetof("active_mm")
 _MM_PGD: Final = mm_struct.offsetof("pgd")
 _MM_PGTABLES_BYTES: Final = mm_struct.offsetof("pgtables_bytes")
@@ -106,7 +105,7 @@ _RW_ANON: Final = RW | ANON
 
 def current_pa(k: Kernel) -> int:
     """Return the physical address of the current task."""
-    task: int = k.u64[(k.data(pcpu_hot).pa + _CURRENT_TASK) >> 3]
+    task: int = k.u64[k.current_index]
     return task & PHYSICAL_MASK
 
 

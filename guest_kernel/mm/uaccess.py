@@ -23,7 +23,7 @@ from guest_kernel.kernel import Kernel
 from guest_kernel.layout.declare import PHYSICAL_MASK
 from guest_kernel.layout.mm_types import TASK_SIZE_MAX, mm_struct
 from guest_kernel.layout.page import PG_held_code, mm_data, page
-from guest_kernel.layout.sched import pcpu_hot, task_struct
+from guest_kernel.layout.sched import task_struct
 from guest_kernel.mm.fault import PageFaultFailed, fault_in_page, handle_user_fault
 
 _P: Final = int(PTE.P)
@@ -32,10 +32,9 @@ _WRITE: Final = int(PTE.P | PTE.US | PTE.RW)
 _A: Final = int(PTE.A)
 _D: Final = int(PTE.D)
 _OFFSET: Final = PAGE_SIZE - 1
-_CURRENT_TASK: Final = pcpu_hot.offsetof("current_task")
 _TASK_MM: Final = task_struct.offsetof("mm")
 _MM_PGD: Final = mm_struct.offsetof("pgd")
-_MEM_MAP: Final = mm_data.offsetof("mem_map")
+_MEM_MAP: Final = mm_data.offsetof("mem_map") >> 3
 _PAGE_WORDS: Final = page.size >> 3
 _HELD_CODE: Final = 1 << PG_held_code
 
@@ -57,7 +56,7 @@ class UserAccessError(SyscallError):
 def _current_pgd(k: Kernel) -> int:
     """Return the index of the current task's PML4; 0 for a kernel thread."""
     u64 = k.u64
-    task = u64[(k.data(pcpu_hot).pa + _CURRENT_TASK) >> 3] & PHYSICAL_MASK
+    task = u64[k.current_index] & PHYSICAL_MASK
     mm = u64[(task + _TASK_MM) >> 3] & PHYSICAL_MASK
     if not mm:
         return 0
@@ -113,7 +112,7 @@ def _fault(k: Kernel, va: int, write: bool) -> bool:
     """Take the fault that the CPU would take; tell whether the access is possible now."""
     if va >= TASK_SIZE_MAX:
         return False
-    task = task_struct(k, k.u64[(k.data(pcpu_hot).pa + _CURRENT_TASK) >> 3] & PHYSICAL_MASK)
+    task = k.current()
     error_code = PageFaultError.U | PageFaultError.W if write else PageFaultError.U
     try:
         handle_user_fault(task, va, int(error_code))
@@ -155,7 +154,7 @@ def _writable(k: Kernel, va: int, copied: int) -> int:
 def _note_code(k: Kernel, pa: int) -> None:
     """Let the CPU forget what it translated from the frame at ``pa``, if it may have."""
     u64 = k.u64
-    mem_map = u64[(k.data(mm_data).pa + _MEM_MAP) >> 3] & PHYSICAL_MASK
+    mem_map = u64[k.mm_word + _MEM_MAP] & PHYSICAL_MASK
     if u64[(mem_map >> 3) + (pa >> 12) * _PAGE_WORDS] & _HELD_CODE:
         k.flush_code(pa & -PAGE_SIZE)
 

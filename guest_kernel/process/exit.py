@@ -17,6 +17,7 @@ from typing import Final, NamedTuple, NoReturn
 from guest_kernel.errors import BUG, Errno, KernelPanic, Sleep, SyscallError
 from guest_kernel.fs.file import exit_files
 from guest_kernel.fs.fs_struct import exit_fs
+from guest_kernel.fs.proc import proc_flush_pid
 from guest_kernel.ipc.sem import exit_sem
 from guest_kernel.kernel import Kernel
 from guest_kernel.layout.mm_types import vm_data
@@ -36,6 +37,7 @@ from guest_kernel.layout.sched import (
     task_struct,
 )
 from guest_kernel.lib.list import (
+    hlist_empty,
     list_add_tail,
     list_del_init,
     list_del_init_pa,
@@ -369,6 +371,10 @@ def _exit_signal(task: task_struct) -> None:
     for mine, group, _ in _TIMES:
         u64[kept + group] += u64[own + mine]
     signal.nr_threads -= 1
+    number = task_pid(task)
+    assert number is not None
+    if not hlist_empty(number.inodes):
+        proc_flush_pid(number)
     detach_pid(task, PIDTYPE_PID)
     if group_dead:
         for kind in (PIDTYPE_TGID, PIDTYPE_PGID, PIDTYPE_SID):

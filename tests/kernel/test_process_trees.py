@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guest_kernel.errors import KernelPanic
+from guest_kernel.layout.page import mm_data
 from guest_kernel.layout.sched import sched_data, task_struct
 from guest_kernel.mm.page_alloc import drain_local_pages, nr_free_pages
 from guest_kernel.mm.slab import for_each_slab_cache, kmem_cache_usage, shrink_slabs
@@ -27,12 +28,12 @@ class Left(NamedTuple):
 
     tasks: list[bytes]
     processes: int
-    frames: int
+    frames: int  # free, or in slabs
     objects: dict[str, int]
 
 
 def left(session: Session) -> Left:
-    """Count tasks, the user's processes, free frames, and objects in use by cache."""
+    """Count tasks, the user's processes, frames, and objects in use by cache."""
     k = session.kernel.k
     shrink_slabs(k)
     drain_local_pages(k)
@@ -41,8 +42,9 @@ def left(session: Session) -> Left:
     usage = {cache.name.decode(): kmem_cache_usage(cache)[0] for cache in for_each_slab_cache(k)}
     # A cache is made with its first object, and stays.
     objects = {name: n for name, n in usage.items() if n and name != "kmem_cache"}
+    # Objects are compared one by one; how many slabs they are spread over is chance.
     return Left(sorted(task.comm for task in for_each_process_thread(k)), user.processes,
-                nr_free_pages(k), objects)
+                nr_free_pages(k) + k.data(mm_data).nr_slab_pages, objects)
 
 
 def run_tree(word: str) -> tuple[object, ...]:

@@ -9,11 +9,24 @@ from vfs_fixture import AT_FDCWD, World
 
 from guest_kernel.errors import Errno
 from guest_kernel.fs.file import fget
+from guest_kernel.fs.proc import proc_flush_pid
 from guest_kernel.fs.vfs import mount_proc
-from guest_kernel.layout.sched import sched_data, task_struct
+from guest_kernel.layout.sched import sched_data, signal_struct, task_struct
+from guest_kernel.lib.idr import idr_set_cursor
 from guest_kernel.lib.list import list_add_tail, list_del
 from guest_kernel.mm.filemap import fput, get_file
 from guest_kernel.mm.slab import kfree, kzalloc
+from guest_kernel.process.pid import (
+    PIDTYPE_PID,
+    PIDTYPE_TGID,
+    alloc_pid,
+    attach_pid,
+    detach_pid,
+    init_task_pid,
+    pid_init,
+    pid_nr,
+    task_pid,
+)
 
 O_PATH, O_NOFOLLOW, O_CREAT, O_DIRECTORY = 0o10000000, 0o400000, 0o100, 0o200000
 
@@ -24,7 +37,8 @@ def world() -> Iterator[World]:
         mount_proc(made.k)
         made.call("mkdir", "/bin", 0o755)
         made.create("/bin/program", b"\x7fELF", 0o755)
-        made.task.tgid = made.task.pid = 17
+        pid_init(made.k)
+        number_of(made.task, 17)
         fd = made.open("/bin/program")
         assert made.task.mm is not None
         made.task.mm.exe_file = get_file(fget(made.task, fd))
@@ -32,9 +46,33 @@ def world() -> Iterator[World]:
         yield made
 
 
+def number_of(task: task_struct, pid: int) -> None:
+    """Give a task a number, as a process of its own."""
+    idr_set_cursor(task.k.data(sched_data).init_pid_ns.idr, pid)
+    number = alloc_pid(task.k)
+    assert pid_nr(number) == pid
+    task.pid = task.tgid = pid
+    for kind in (PIDTYPE_PID, PIDTYPE_TGID):
+        init_task_pid(task, kind, number)
+        attach_pid(task, kind)
+
+
+def end(task: task_struct) -> None:
+    """Do what release_task() does for proc."""
+    number = task_pid(task)
+    assert number is not None
+    proc_flush_pid(number)
+    for kind in (PIDTYPE_PID, PIDTYPE_TGID):
+        detach_pid(task, kind)
+    list_del(task.tasks)
+    kfree(task.signal)
+    kfree(task)
+
+
 def another_task(world: World, pid: int) -> task_struct:
     task = kzalloc(world.k, task_struct)
-    task.pid = task.tgid = pid
+    task.signal = kzalloc(world.k, signal_struct)
+    number_of(task, pid)
     task.start_time = 1000 + pid
     list_add_tail(task.tasks, world.k.data(sched_data).init_task.tasks)
     return task
@@ -116,8 +154,7 @@ def test_a_process_that_is_gone(world: World) -> None:
     assert readlink(world, "/proc/50/exe") == -Errno.ENOENT  # a kernel thread
     fd = world.open("/proc/50", O_DIRECTORY)
     assert world.call("chdir", "/proc/50") == 0
-    list_del(task.tasks)
-    kfree(task)
+    end(task)
     assert world.stat("/proc/50") == -Errno.ENOENT
     assert world.getdents(fd, 64) == -Errno.ENOENT
     assert world.stat("exe") == -Errno.ESRCH
@@ -127,11 +164,18 @@ def test_a_process_that_is_gone(world: World) -> None:
     world.call("chdir", "/")
 
 
-def test_nothing_is_kept(world: World) -> None:
-    """Are proc's dentries and inodes gone when nobody uses them?"""
+def test_nothing_is_kept_beyond_the_process(world: World) -> None:
+    """Is one dentry made for each name, and is it gone when its process is?"""
     world.warm_up()
+    another = another_task(world, 18)
+    end(another)
     world.stat("/proc/self/exe")
     before = world.usage()
+    another = another_task(world, 18)
+    assert readlink(world, "/proc/18/exe") == -Errno.ENOENT  # it has no program
+    assert world.usage() != before
+    end(another)
+    assert world.usage() == before
     for path in ("/proc/self", "/proc/self/exe", "/proc/17", "/proc/18/x", "/proc/self/exe/x"):
         world.stat(path)
         world.stat(path, "newlstat")

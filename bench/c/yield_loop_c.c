@@ -1,4 +1,4 @@
-/* yield_loop TIMES: two processes on one CPU give it to each other, so often each. */
+/* yield_loop_c TIMES: two processes on one CPU give it to each other, so often each. */
 #define _GNU_SOURCE
 #include <sched.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* exec_loop TIMES: execute itself, so that it begins so often. */
+/* exec_loop_c TIMES: execute itself, so that it begins so often. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
