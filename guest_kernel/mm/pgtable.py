@@ -258,7 +258,8 @@ def present_range(u64: memoryview, table: int, first: int, last: int) -> list[tu
     Most tables are almost empty: the zeros before an entry are passed over at once.
     """
     found: list[tuple[int, int]] = []
-    end = last + 1
+    data = u64[table + first : table + last + 1].tobytes().rstrip(b"\0")
+    end = first + (len(data) + 7 >> 3)
     while first < end:
         rest = len(u64[table + first : table + end].tobytes().lstrip(b"\0"))
         first = end - (rest + 7 >> 3)

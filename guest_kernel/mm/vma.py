@@ -493,7 +493,11 @@ def free_vmas(mm: mm_struct) -> None:
             if flags & _SHARED_WRITABLE == _SHARED_WRITABLE:
                 mapping = u64[(file + _F_MAPPING) >> 3] & PHYSICAL_MASK
                 k.i32[(mapping + _I_MMAP_WRITABLE) >> 2] -= 1
-            fput(file_struct(k, file))
+            count = (file + _F_COUNT) >> 3
+            if u64[count] > 1:
+                u64[count] -= 1
+            else:
+                fput(file_struct(k, file))
         elif u64[v + _OPS] & _LOW_HALF == VM_OPS_SHMEM:
             shmem_put(shmem.at(k, u64[v + _PRIVATE]))
         vma = u64[v + _NEXT] & PHYSICAL_MASK

@@ -10,7 +10,7 @@ See: Linux kernel/fork.c, arch/x86/kernel/process.c copy_thread(); fork(2), clon
 
 from __future__ import annotations
 
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from guest_kernel.errors import BUG_ON, Errno, SyscallError
@@ -53,6 +53,7 @@ from guest_kernel.layout.sched import (
     task_struct,
 )
 from guest_kernel.lib.list import list_add_tail, list_add_tail_va
+from guest_kernel.lib.undo import Undo
 from guest_kernel.mm.mm import dup_mmap, mmget, mmput
 from guest_kernel.mm.page_alloc import OutOfFrames, alloc_pages, free_pages
 from guest_kernel.mm.slab import kfree, kmem_cache_alloc, kzalloc, struct_cache
@@ -301,31 +302,34 @@ def copy_process(current: task_struct, args: kernel_clone_args) -> task_struct:
         recalc_sigpending(current)
         if signal_pending(current):
             raise SyscallError(Errno.ERESTARTNOINTR)
-    with ExitStack() as undo:
-        try:
-            task = dup_task_struct(current, undo)
-            copy_creds(task, current, undo)
-            if k.data(sched_data).nr_threads >= k.data(sched_data).max_threads:
-                raise SyscallError(Errno.EAGAIN)
-            _clear_inherited(task)
-            sched_fork(task)
-            copy_semundo(flags, task, current)
-            undo.callback(exit_sem, task)
-            copy_files(task, current, flags, undo)
-            copy_fs(task, current, flags, undo)
-            copy_sighand(task, current, flags, undo)
-            copy_signal(task, current, flags, undo)
-            copy_mm(task, current, args, undo)
-            copy_thread(task, current, args)
-            if args.fn:
-                set_kthread_struct(task, args.fn, args.data, undo)
-            number = alloc_pid(k)
-            undo.callback(free_pid, number)
-        except OutOfFrames as error:
-            raise SyscallError(Errno.ENOMEM) from error
+    undo = Undo()
+    try:
+        task = dup_task_struct(current, undo)
+        copy_creds(task, current, undo)
+        if k.data(sched_data).nr_threads >= k.data(sched_data).max_threads:
+            raise SyscallError(Errno.EAGAIN)
+        _clear_inherited(task)
+        sched_fork(task)
+        copy_semundo(flags, task, current)
+        undo.callback(exit_sem, task)
+        copy_files(task, current, flags, undo)
+        copy_fs(task, current, flags, undo)
+        copy_sighand(task, current, flags, undo)
+        copy_signal(task, current, flags, undo)
+        copy_mm(task, current, args, undo)
+        copy_thread(task, current, args)
+        if args.fn:
+            set_kthread_struct(task, args.fn, args.data, undo)
+        number = alloc_pid(k)
+        undo.callback(free_pid, number)
         if fatal_signal_pending(current):
             raise SyscallError(Errno.ERESTARTNOINTR)
-        undo.pop_all()
+    except OutOfFrames as error:
+        undo.run()
+        raise SyscallError(Errno.ENOMEM) from error
+    except BaseException:
+        undo.run()
+        raise
     _set_identity(task, current, args, number)
     _make_visible(task, current, number, flags)
     return task
@@ -348,7 +352,7 @@ def _check_flags(current: task_struct, flags: int) -> None:
         raise SyscallError(Errno.EINVAL)
 
 
-def dup_task_struct(current: task_struct, undo: ExitStack) -> task_struct:
+def dup_task_struct(current: task_struct, undo: Undo) -> task_struct:
     """Copy the parent's task_struct, and allocate a kernel stack."""
     k: Kernel = current.k
     u8, u32 = k.u8, k.u32
@@ -364,7 +368,7 @@ def dup_task_struct(current: task_struct, undo: ExitStack) -> task_struct:
     return task
 
 
-def copy_creds(task: task_struct, current: task_struct, undo: ExitStack) -> None:
+def copy_creds(task: task_struct, current: task_struct, undo: Undo) -> None:
     """Count the task for its user.
 
     Raises:
@@ -396,7 +400,7 @@ def _clear_inherited(task: task_struct) -> None:
     u32[flags] = u32[flags] & ~(PF_SUPERPRIV | PF_IDLE | PF_SIGNALED) | PF_FORKNOEXEC
 
 
-def copy_files(task: task_struct, current: task_struct, flags: int, undo: ExitStack) -> None:
+def copy_files(task: task_struct, current: task_struct, flags: int, undo: Undo) -> None:
     """Share the table of open files, or copy it: the files themselves are shared."""
     if current.files is None:
         return
@@ -405,7 +409,7 @@ def copy_files(task: task_struct, current: task_struct, flags: int, undo: ExitSt
     undo.callback(put_files_struct, task.files)
 
 
-def copy_fs(task: task_struct, current: task_struct, flags: int, undo: ExitStack) -> None:
+def copy_fs(task: task_struct, current: task_struct, flags: int, undo: Undo) -> None:
     """Share root, working directory and umask, or copy them."""
     if current.fs is None:
         return
@@ -414,7 +418,7 @@ def copy_fs(task: task_struct, current: task_struct, flags: int, undo: ExitStack
     undo.callback(put_fs_struct, task.fs)
 
 
-def copy_sighand(task: task_struct, current: task_struct, flags: int, undo: ExitStack) -> None:
+def copy_sighand(task: task_struct, current: task_struct, flags: int, undo: Undo) -> None:
     """Share what is to be done about signals, or copy it."""
     old = current.sighand
     assert old is not None
@@ -428,7 +432,7 @@ def copy_sighand(task: task_struct, current: task_struct, flags: int, undo: Exit
     undo.callback(put_sighand, task.sighand)
 
 
-def copy_signal(task: task_struct, current: task_struct, flags: int, undo: ExitStack) -> None:
+def copy_signal(task: task_struct, current: task_struct, flags: int, undo: Undo) -> None:
     """Make what the threads of a process share, unless the child is one more of them."""
     if flags & CLONE_THREAD:
         return
@@ -444,7 +448,7 @@ def copy_signal(task: task_struct, current: task_struct, flags: int, undo: ExitS
 
 
 def copy_mm(task: task_struct, current: task_struct, args: kernel_clone_args,
-            undo: ExitStack) -> None:
+            undo: Undo) -> None:
     """Share the address space, or copy it: pages are copied when one of the two writes there."""
     oldmm = current.mm
     if oldmm is None:  # a kernel thread's child is one, too
@@ -487,7 +491,7 @@ def copy_thread(task: task_struct, current: task_struct, args: kernel_clone_args
         task.thread.fsbase = args.tls
 
 
-def set_kthread_struct(task: task_struct, threadfn: int, data: int, undo: ExitStack) -> None:
+def set_kthread_struct(task: task_struct, threadfn: int, data: int, undo: Undo) -> None:
     """Make a new task a kernel thread: see process/kthread.py."""
     thread = kzalloc(task.k, kthread)
     undo.callback(kfree, thread)

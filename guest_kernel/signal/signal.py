@@ -132,6 +132,7 @@ _FAULT: Final = struct.Struct("<iii4xQ24x")  # signo errno code; addr
 _CODE: Final = struct.Struct("<i")
 NSEC_PER_USER_TICK: Final = 10_000_000
 
+_SIGNAL: Final = task_struct.offsetof("signal")
 _SIGHAND: Final = task_struct.offsetof("sighand")
 _ACTION: Final = sighand_struct.offsetof("action")
 _SIGHAND_FLAGS: Final = k_sigaction.offsetof("flags")
@@ -253,10 +254,11 @@ def _alloc_sigqueue(task: task_struct, override_rlimit: bool) -> sigqueue | None
 
 def signal_of(task: task_struct) -> signal_struct:
     """Return what ``task`` shares with its thread group."""
-    signal = task.signal
-    if signal is None:
+    k: Kernel = task.k
+    va = k.u64[(task.pa + _SIGNAL) >> 3]
+    if not va:
         BUG(f"task {task.pid} has no signal_struct")
-    return signal
+    return signal_struct(k, va & PHYSICAL_MASK)
 
 
 def sigaction_pa(task: task_struct, sig: int) -> int:
