@@ -3,16 +3,20 @@
  * same word behind the letter that made it.  See test_process_trees.py.
  */
 #define _GNU_SOURCE
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/sem.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { DEPTH = 4, STACK = 16384 };
+/* The pipe's descriptors and the semaphores' key are the same behind execve. */
+enum { DEPTH = 4, STACK = 16384, READER = 10, WRITER, KEY = 0x7ee, NSEMS = 2 };
 
 static char page[4096 * 8] = "data";
 static char *heap;
@@ -27,15 +31,78 @@ static void touch(int value)
 		heap[i * 4096] += value;
 }
 
+static void add(int number, int value, int flags)
+{
+	struct sembuf buf = { number, value, flags };
+	struct timespec most = { .tv_nsec = 300000 };
+
+	semtimedop(semget(KEY, 0, 0), &buf, 1, &most);
+}
+
+/* What a thread does too. */
+static void small_step(char letter)
+{
+	struct pollfd reader = { .fd = READER, .events = POLLIN };
+	char bytes[6000] = "";
+	int ends[2];
+
+	switch (letter) {
+	case 'm':
+		touch(3);
+		break;
+	case 'y':
+		sched_yield();
+		break;
+	case 'n': /* semaphores */
+		semget(KEY, NSEMS, IPC_CREAT | 0600);
+		break;
+	case 'N':
+		semctl(semget(KEY, 0, 0), 0, IPC_RMID);
+		break;
+	case 'a':
+		add(0, 1, SEM_UNDO);
+		break;
+	case 'A':
+		add(0, -1, SEM_UNDO);
+		break;
+	case 'b':
+		add(1, 2, 0);
+		break;
+	case 'B':
+		add(1, -1, SEM_UNDO);
+		break;
+	case 'p': /* a pipe */
+		if (pipe(ends))
+			break;
+		dup2(ends[0], READER);
+		dup2(ends[1], WRITER);
+		close(ends[0]);
+		close(ends[1]);
+		break;
+	case '>': /* three fill it; who finds it full sleeps, if only for a while */
+		for (int i = 0; i < 4; i++) {
+			struct pollfd writer = { .fd = WRITER, .events = POLLOUT };
+
+			if (poll(&writer, 1, 1) == 1 && writer.revents == POLLOUT)
+				write(WRITER, bytes, 4096);
+		}
+		break;
+	case '<':
+		if (poll(&reader, 1, 1) == 1)
+			read(READER, bytes, sizeof(bytes));
+		break;
+	case '-': /* no more from here; whoever reads then sees the end */
+		close(WRITER);
+		break;
+	}
+}
+
 static int thread(void *word)
 {
 	for (const char *p = word; *p && *p != 't'; p++) {
-		if (*p == 'm')
-			touch(1);
-		else if (*p == 'y')
-			sched_yield();
-		else if (*p == 'E')
+		if (*p == 'E')
 			_exit(3); /* of this thread */
+		small_step(*p);
 	}
 	return 0;
 }
@@ -136,12 +203,6 @@ static void step(const char *p, char **argv)
 	case 'i':
 		signal(SIGCHLD, SIG_IGN);
 		break;
-	case 'm':
-		touch(3);
-		break;
-	case 'y':
-		sched_yield();
-		break;
 	case 'z':
 		usleep(100);
 		break;
@@ -151,6 +212,8 @@ static void step(const char *p, char **argv)
 			;
 		usleep(1000);
 		break;
+	default:
+		small_step(*p);
 	}
 }
 
