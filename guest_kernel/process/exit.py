@@ -89,10 +89,10 @@ from guest_kernel.signal.signal import (
     exit_signals,
     flush_sigqueue,
     has_stopped_jobs,
-    kernel_info,
     kill_pgrp,
     send_signal,
     signal_of,
+    user_info,
     will_become_orphaned_pgrp,
     zap_other_threads,
 )
@@ -257,7 +257,7 @@ def forget_original_parent(father: task_struct) -> list[task_struct]:
         for thread in for_each_thread(child):
             thread.real_parent = thread.parent = reaper
             if thread.pdeath_signal:
-                send_signal(thread.pdeath_signal, kernel_info(thread.pdeath_signal), thread,
+                send_signal(thread.pdeath_signal, user_info(thread.pdeath_signal, father), thread,
                             PIDTYPE_TGID)
         if reaper.signal != father.signal:
             _reparent_leader(father, child, dead)

@@ -3,6 +3,13 @@
 
 static volatile int *step;
 
+static siginfo_t seen;
+
+static void see(int signal, siginfo_t *info, void *context)
+{
+	seen = *info;
+}
+
 /* A child that asks for a signal, and whose parent ends; what becomes of it? */
 static void show_child(const char *what, int signal, int sender)
 {
@@ -22,9 +29,18 @@ static void show_child(const char *what, int signal, int sender)
 				block(signal);
 			*step = 1;
 			if (sender) {
+				struct sigaction action = { .sa_sigaction = see, .sa_flags = SA_SIGINFO };
+
 				while (getppid() == parent)
 					pause_ms(1);
-				_exit(is_pending(signal));
+				CHECK(is_pending(signal));
+				sigaction(signal, &action, NULL);
+				unblock(signal);
+				SHOW(seen.si_signo == signal);
+				SHOW(seen.si_code);
+				SHOW(seen.si_pid == parent);
+				SHOW(seen.si_uid);
+				_exit(7);
 			}
 			wait_for(step, 2);
 			_exit(9);
