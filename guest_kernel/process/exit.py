@@ -345,8 +345,12 @@ def release_task(task: task_struct) -> None:
         assert leader is not None
         _exit_signal(task)
         zap_leader = (leader != task and leader.exit_state == EXIT_ZOMBIE
-                      and thread_group_empty(leader) and do_notify_parent(leader,
-                                                                          leader.exit_signal))
+                      and thread_group_empty(leader))
+        if zap_leader:
+            signal = signal_of(leader)
+            if signal.flags & SIGNAL_GROUP_EXIT:
+                leader.exit_code = signal.group_exit_code  # SIGCHLD tells how the group has ended
+            zap_leader = do_notify_parent(leader, leader.exit_signal)
         put_task_struct(task)
         if not zap_leader:
             return
