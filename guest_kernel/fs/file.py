@@ -338,10 +338,15 @@ def sleep_on_file(current: task_struct, f: file, queue: wait_queue_head) -> NoRe
     try:
         sleep_on(current, queue)
     except Sleep:
-        block = current.restart_block
-        if not block.filp:
-            block.filp = get_file(f).va
+        hold_restart_file(current, f)
         raise
+
+
+def hold_restart_file(current: task_struct, f: file) -> None:
+    """Keep the file of a call that goes to sleep, for when it is made again."""
+    block = current.restart_block
+    if not block.filp:
+        block.filp = get_file(f).va
 
 
 def put_restart_file(current: task_struct) -> None:

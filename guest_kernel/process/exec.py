@@ -13,9 +13,16 @@ from contextlib import ExitStack
 from typing import Final, NamedTuple
 
 from emulator.arch.paging import PAGE_SIZE
-from guest_kernel.errors import Errno, SyscallError
+from guest_kernel.errors import Errno, Sleep, SyscallError
 from guest_kernel.fs.fcntl import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW
-from guest_kernel.fs.file import do_close_on_exec, files_of, task_rlimit, unshare_files
+from guest_kernel.fs.file import (
+    do_close_on_exec,
+    files_of,
+    hold_restart_file,
+    task_rlimit,
+    unshare_files,
+)
+from guest_kernel.fs.inode import deny_write_access
 from guest_kernel.fs.namei import LOOKUP_EMPTY, getname
 from guest_kernel.fs.open import close_exec_file, do_open_execat
 from guest_kernel.fs.read_write import kernel_read
@@ -40,6 +47,7 @@ from guest_kernel.layout.sched import (
     task_struct,
 )
 from guest_kernel.lib.list import list_replace
+from guest_kernel.mm.filemap import get_file
 from guest_kernel.mm.memory import get_mm_rss
 from guest_kernel.mm.mm import (
     arch_pick_mmap_layout,
@@ -371,6 +379,22 @@ def _copy_strings(current: task_struct, va: int) -> list[bytes]:
     return strings
 
 
+def _reopen_execat(current: task_struct) -> file | None:
+    """Return the program of a call that has slept; None if it has not.
+
+    The path may lead nowhere by now: /proc/self is the leader, which the call has ended.
+
+    Raises:
+        SyscallError: ETXTBSY: it has been opened for writing meanwhile.  Linux would not allow that.
+    """
+    filp = current.restart_block.filp
+    if not filp:
+        return None
+    program = file(current.k, filp & PHYSICAL_MASK)
+    deny_write_access(program)
+    return get_file(program)
+
+
 def do_execveat(current: task_struct, fd: int, name: int, argv: int, envp: int,
                 flags: int) -> int:
     """Execute the program that a user's arguments name.
@@ -384,12 +408,16 @@ def do_execveat(current: task_struct, fd: int, name: int, argv: int, envp: int,
     signal = signal_of(current)
     try:
         with ExitStack() as undo:
-            program = do_open_execat(current, fd, filename, flags)
+            program = _reopen_execat(current) or do_open_execat(current, fd, filename, flags)
             undo.callback(close_exec_file, program)
             if fd != AT_FDCWD and filename[:1] != b"/":
                 filename = b"/dev/fd/%d" % fd + (b"/" + filename if filename else b"")
-            _bprm_execve(current, program, filename, _copy_strings(current, argv),
-                         _copy_strings(current, envp), undo)
+            try:
+                _bprm_execve(current, program, filename, _copy_strings(current, argv),
+                             _copy_strings(current, envp), undo)
+            except Sleep:
+                hold_restart_file(current, program)
+                raise
     except SyscallError:
         if signal.group_exec_task == current:
             do_group_exit(current, SIGKILL)  # the other threads are dead: too late to go back
