@@ -22,6 +22,7 @@ from guest_kernel.layout.ptrace import pt_regs
 from guest_kernel.layout.sched import (
     PF_EXITING,
     TASK_DEAD,
+    TASK_STOPPED,
     TIF_NEED_RESCHED,
     TIF_SIGPENDING,
     WORK_SCHEDULE,
@@ -63,7 +64,7 @@ from guest_kernel.sched.wait import finish_wait, start_sleep_timer
 from guest_kernel.signal import sigaction
 from guest_kernel.signal.delivery import do_signal
 from guest_kernel.signal.numbers import SIGKILL, SIGSEGV
-from guest_kernel.signal.signal import force_fatal_sig
+from guest_kernel.signal.signal import force_fatal_sig, signal_of
 from guest_kernel.syscall_table import load, number
 from guest_kernel.syscalls import DEFINITIONS, Adapter
 from guest_kernel.time import clocks, nanosleep
@@ -102,6 +103,9 @@ class Tracer:
 
     def signal(self, task: task_struct, info: bytes) -> None:
         """A signal is taken; ``info`` is its siginfo."""
+
+    def stop(self, task: task_struct, sig: int) -> None:
+        """A task has been stopped by ``sig``."""
 
     def exit(self, task: task_struct, status: int) -> None:
         """A task has ended; ``status`` is its wait status."""
@@ -296,6 +300,8 @@ class HostCalls:
             current = k.current()
             if current.exit_state and task_state(current) == TASK_DEAD:
                 self.tracer.exit(current, current.exit_code)
+            elif task_state(current) == TASK_STOPPED:
+                self.tracer.stop(current, signal_of(current).group_exit_code)
         pick_next_task(k)
 
     def _preempt_schedule(self) -> None:

@@ -15,7 +15,7 @@ from ringlet.session import DEFAULT_ENV, Session
 from userland.assembler import assemble_program
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-BUILD: Final = ROOT / "build" / "tests"
+BUILD: Final = (ROOT / "build" / "tests").resolve()  # programs look at their own path
 
 # Virtual seconds after which a guest program is taken to hang.
 TIMEOUT: Final = 60

@@ -385,7 +385,8 @@ def _reopen_execat(current: task_struct) -> file | None:
     The path may lead nowhere by now: /proc/self is the leader, which the call has ended.
 
     Raises:
-        SyscallError: ETXTBSY: it has been opened for writing meanwhile.  Linux would not allow that.
+        SyscallError: ETXTBSY: it has been opened for writing meanwhile, which Linux does not let
+            happen.
     """
     filp = current.restart_block.filp
     if not filp:

@@ -41,6 +41,7 @@ from guest_kernel.layout.sched import (
     RLIMIT_STACK,
     SIGNAL_UNKILLABLE,
     STACK_END_MAGIC,
+    SYSCALL_WORK_SYSCALL_TRACE,
     THREAD_SIZE,
     TIF_NEED_RESCHED,
     TIF_SIGPENDING,
@@ -309,6 +310,8 @@ def copy_process(current: task_struct, args: kernel_clone_args) -> task_struct:
         if k.data(sched_data).nr_threads >= k.data(sched_data).max_threads:
             raise SyscallError(Errno.EAGAIN)
         _clear_inherited(task)
+        if flags & CLONE_UNTRACED:
+            task.thread_info.syscall_work &= ~SYSCALL_WORK_SYSCALL_TRACE
         sched_fork(task)
         copy_semundo(flags, task, current)
         undo.callback(exit_sem, task)
@@ -688,7 +691,8 @@ def sys_clone(current: task_struct, clone_flags: ULong, newsp: ULong, parent_tid
     """Make a child that shares with the caller what the flags say.  See clone(2).
 
     Limits: namespaces, process file descriptors (CLONE_PIDFD) and cgroups are not there: EINVAL.
-    CLONE_PTRACE and CLONE_UNTRACED have nothing to act on, and CLONE_IO nothing to share.
+    There is no ptrace(2): CLONE_PTRACE has nothing to act on, and CLONE_UNTRACED hides the child
+    only from the front end's tracer.  CLONE_IO has nothing to share.
     """
     flags = clone_flags & 0xFFFF_FFFF
     return kernel_clone(current, kernel_clone_args(

@@ -273,11 +273,15 @@ def sig_handler(task: task_struct, sig: int) -> int:
     return handler
 
 
+def _is_traced(task: task_struct) -> bool:
+    return bool(task.thread_info.syscall_work & SYSCALL_WORK_SYSCALL_TRACE)
+
+
 def _sig_ignored(task: task_struct, sig: int, force: bool) -> bool:
     """Tell whether the signal need not even be queued.  A blocked one must: see signal(7)."""
     if (task.blocked | task.real_blocked) & sigmask(sig):
         return False
-    if task.thread_info.syscall_work & SYSCALL_WORK_SYSCALL_TRACE and sig != SIGKILL:
+    if _is_traced(task) and sig != SIGKILL:
         return False  # a tracer is told even of what is ignored
     handler = sig_handler(task, sig)
     if handler == SIG_DFL:
@@ -355,7 +359,8 @@ def _complete_signal(task: task_struct, sig: int, kind: int) -> None:
              and not sigmask(sig) & (SIG_KERNEL_IGNORE_MASK | SIG_KERNEL_STOP_MASK)
              and not (signal.flags & SIGNAL_UNKILLABLE and sig != SIGKILL))
     if (fatal and not sigmask(sig) & SIG_KERNEL_COREDUMP_MASK
-            and not signal.flags & SIGNAL_GROUP_EXIT and not target.real_blocked & sigmask(sig)):
+            and not signal.flags & SIGNAL_GROUP_EXIT and not target.real_blocked & sigmask(sig)
+            and (sig == SIGKILL or not _is_traced(task))):  # a tracer is told before the end
         signal.flags = SIGNAL_GROUP_EXIT
         signal.group_exit_code = sig
         signal.group_stop_count = 0

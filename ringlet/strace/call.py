@@ -148,6 +148,11 @@ class Signature:
         self._before, self._after = tuple(before), tuple(after)
         self._result = result
 
+    @property
+    def begun_whole(self) -> bool:
+        """Tell whether all arguments are written when the call begins."""
+        return not self._after
+
     def of(self, call: Call) -> Signature:
         """Return the signature of this very call: see :class:`Choice`."""
         return self

@@ -115,6 +115,8 @@ def _clone3_after(call: Call, va: int) -> str:
     return f" => {{{', '.join(parts)}}}" if parts else ""
 
 
+MAKES_A_TASK: Final = frozenset({"clone", "clone3", "fork", "vfork", "ft_fork"})
+
 CALLS: Final[dict[str, Signature | Choice]] = {
     "clone": Choice(lambda call: _clone_signature(call.arguments[0] & _CLONE_DECIDING)),
     "fork": Signature(),

@@ -66,6 +66,13 @@ def _dumpable_result(call: Call, value: int) -> str:
     return f"{value} ({name})" if name else str(value)
 
 
+_NSIG_SHOWN: Final = 128  # strace takes what is larger for no signal
+
+
+def _pdeath_signal(call: Call, value: int) -> str:
+    return signal(call, value) if value <= _NSIG_SHOWN else str(value)
+
+
 def _option(*more: Format | Out, result: Format | None = None) -> Signature:
     return Signature(_OPTIONS, *more, result=result)
 
@@ -77,7 +84,7 @@ _INT_OUT: Final = _option(Out(indirect(int_)))
 _STRICT: Final = _option(hexadecimal, hexadecimal, hexadecimal, hexadecimal)
 _STRICT_SET: Final = _option(ulong, hexadecimal, hexadecimal, hexadecimal)
 _BY_OPTION: Final = {
-    1: _option(signal),
+    1: _option(_pdeath_signal),
     2: _option(Out(indirect(signal))),
     3: _option(result=_dumpable_result),
     4: _option(_DUMPABLE),

@@ -17,9 +17,13 @@ from guest_kernel.hostcalls import Tracer
 from guest_kernel.kernel import Kernel
 from guest_kernel.layout.ptrace import pt_regs
 from guest_kernel.layout.sched import PF_FORKNOEXEC, SYSCALL_WORK_SYSCALL_TRACE, task_struct
+from guest_kernel.process.pid import find_task_by_vpid
+from guest_kernel.sched.wait import fatal_signal_pending
 from guest_kernel.signal.numbers import signal_name
+from guest_kernel.signal.signal import signal_of
 from guest_kernel.syscalls import ARGUMENT_REGISTERS
 from ringlet.strace.call import Call, Signature
+from ringlet.strace.clone import MAKES_A_TASK
 from ringlet.strace.memory import UserMemory
 from ringlet.strace.process import EXECVE
 from ringlet.strace.signals import siginfo_text
@@ -41,15 +45,22 @@ class _Tracee:
     """A task that is traced.
 
     Attributes:
-        call, signature, name: the call that it makes, while it makes one.
+        pid, tgid: its number and its thread group's.
+        task: where its task_struct is; execve(2) can give that another number.
+        call: the call that it makes, while it makes one.
+        signature, name: of that call, or of the one before.
         text: what is written of that call's line, without the prefix.
+        ended: it is a leader that has ended before the other threads of its group.
     """
 
     pid: int
+    tgid: int
+    task: int
     call: Call | None = None
     signature: Signature = field(default_factory=Signature)
     name: str = ""
     text: str = ""
+    ended: bool = False
 
 
 class Strace(Tracer):
@@ -72,61 +83,123 @@ class Strace(Tracer):
     def attach(self, task: task_struct) -> None:
         """Trace ``task``, which is about to run in ring 3 for the first time.
 
-        All its calls go to the hosted kernel from now on.
+        All its calls go to the hosted kernel from now on, and those of the tasks that it makes.
         """
         task.thread_info.syscall_work |= SYSCALL_WORK_SYSCALL_TRACE
-        tracee = self._tracees[task.pid] = _Tracee(task.pid)
+        tracee = self._tracees[task.pid] = _Tracee(task.pid, task.tgid, task.va)
         if not task.flags & PF_FORKNOEXEC:
             self._exec(task, tracee)
 
     def enter(self, task: task_struct, nr: int, regs: int) -> None:
         """A call begins; ``regs`` is the index of its pt_regs in ``u64``."""
-        if task.pid not in self._tracees:
-            self.attach(task)
-        tracee = self._tracees[task.pid]
+        if not self._is_traced(task):
+            return
+        tracee = self._tracee(task)
         u64 = self._k.u64
         call = Call(UserMemory(task), tuple(u64[regs + at] for at in _REGISTERS),
                     stack=u64[regs + _SP])
         name, signature = self._signatures.get(nr) or unknown(nr)
-        tracee.call, tracee.name, tracee.signature = call, name, signature.of(call)
-        self._begin(tracee, f"{name}({tracee.signature.begin(call)}")
+        tracee.signature = signature.of(call)
+        text = tracee.signature.begin(call)
+        if name == "restart_syscall":
+            text = f"<... resuming interrupted {tracee.name or 'system call'} ...>"
+        tracee.call, tracee.name = call, name
+        self._begin(tracee, f"{name}({text}")
 
     def leave(self, task: task_struct, nr: int, regs: int, result: int) -> None:
         """A call has ended with ``result``."""
-        tracee = self._tracees.get(task.pid)
-        if tracee is None or tracee.call is None:
+        if not self._is_traced(task) or fatal_signal_pending(task):
+            return  # a task that is being killed does not stop for its tracer any more
+        tracee = self._tracee(task)
+        if tracee.call is None:
             return
         call, tracee.call = tracee.call, None
         call.ended, call.result = True, result
         self._resume(tracee)
         self._end(tracee, f"{tracee.signature.end(call)}) ", tracee.signature.result(call))
+        if tracee.name in MAKES_A_TASK and result > 0:
+            child = find_task_by_vpid(self._k, result)
+            if child is not None and not child.exit_state and self._is_traced(child):
+                self._tracee(child)
 
     def signal(self, task: task_struct, info: bytes) -> None:
         """A signal is delivered; ``info`` is its ``siginfo_t``, or the start of it."""
-        tracee = self._tracees.get(task.pid)
-        if tracee is not None:
+        if self._is_traced(task):
             info = info.ljust(128, b"\0")
             number = int.from_bytes(info[:4], "little")
             call = Call(UserMemory(task), (0,) * len(_REGISTERS))
-            self._line(tracee, f"--- {signal_name(number)} {siginfo_text(call, info)} ---")
+            self._line(self._tracee(task),
+                       f"--- {signal_name(number)} {siginfo_text(call, info)} ---")
+
+    def stop(self, task: task_struct, sig: int) -> None:
+        """A task has been stopped by signal ``sig``."""
+        if self._is_traced(task):
+            self._line(self._tracee(task), f"--- stopped by {signal_name(sig)} ---")
 
     def exit(self, task: task_struct, status: int) -> None:
-        """A task has ended; ``status`` is its wait status."""
-        self._exited(task.pid, status & 0x7F, status >> 8 & 0xFF, bool(status & 0x80))
+        """A task has ended; ``status`` is its wait status.
+
+        A leader can be waited for, and is reported, when the last thread of its group has ended.
+        """
+        if not self._is_traced(task):
+            return
+        tracee = self._tracee(task)
+        self._end_call(tracee)
+        if tracee.pid == tracee.tgid and self._threads(tracee.tgid) > 1:
+            tracee.ended = True
+            return
+        self._exited(tracee, status)
+        leader = self._tracees.get(tracee.tgid)
+        if leader is not None and leader.ended and self._threads(tracee.tgid) == 1:
+            self._exited(leader, signal_of(task).group_exit_code)
 
     # ------------------------------------------------------------ told by the front end
 
     def finish(self, result: Result) -> None:
         """The run is over: say how each task ended that the kernel has not told us of."""
-        for pid, tracee in list(self._tracees.items()):
+        for tracee in list(self._tracees.values()):
             # Without a signal, exit and exit_group are the only ways out; a program that is in
             # none of them has been given up.
             leaves = tracee.call is not None and tracee.name in ("exit", "exit_group")
             if result.signal or leaves:
-                self._exited(pid, result.signal, result.status, False)
+                self._end_call(tracee)
+                self._exited(tracee, result.signal or result.status << 8)
             else:
                 self._detached(tracee)
         self._file.flush()
+
+    # ------------------------------------------------------------------------- tracees
+
+    def _is_traced(self, task: task_struct) -> bool:
+        return bool(task.thread_info.syscall_work & SYSCALL_WORK_SYSCALL_TRACE)
+
+    def _threads(self, tgid: int) -> int:
+        """Return how many tracees there are of a thread group."""
+        return sum(tracee.tgid == tgid for tracee in self._tracees.values())
+
+    def _tracee(self, task: task_struct) -> _Tracee:
+        """Return the tracee that ``task`` is; say so if it is a new one.
+
+        The end of the call that has made a task says first that it is there; where the maker waits
+        for the task, as in vfork(2), the first that is heard of the task itself does.
+        """
+        tracee = self._tracees.get(task.pid)
+        if tracee is None:
+            tracee = self._tracees[task.pid] = _Tracee(task.pid, task.tgid, task.va)
+            self._break_off()
+            self._file.write(f"strace: Process {task.pid} attached\n")
+        elif tracee.ended and tracee.task != task.va:
+            return self._supersede(tracee, task.va)
+        return tracee
+
+    def _supersede(self, leader: _Tracee, task: int) -> _Tracee:
+        """A thread has become its group's leader, by execve(2), and has the number of the old."""
+        thread = next(tracee for tracee in self._tracees.values() if tracee.task == task)
+        self._line(leader, f"+++ superseded by execve in pid {thread.pid} +++")
+        del self._tracees[thread.pid]
+        thread.pid = leader.pid
+        self._tracees[thread.pid] = thread
+        return thread
 
     # --------------------------------------------------------------------------- lines
 
@@ -145,17 +218,19 @@ class Strace(Tracer):
         call.ended = True
         self._end(tracee, ") ", EXECVE.result(call))
 
-    def _exited(self, pid: int, signal: int, code: int, dumped: bool) -> None:
-        tracee = self._tracees.get(pid)
-        if tracee is None:
-            return
+    def _end_call(self, tracee: _Tracee) -> None:
+        """End the line of a call that will not return."""
         if tracee.call is not None:
             self._resume(tracee)
-            ended = tracee.name in ("exit", "exit_group")
-            self._end(tracee, ") " if ended else " <unfinished ...>) ", "?")
-        how = f"killed by {signal_name(signal)}" if signal else f"exited with {code}"
-        self._line(tracee, f"+++ {how}{' (core dumped)' if dumped else ''} +++")
-        del self._tracees[pid]
+            self._end(tracee, ") " if tracee.signature.begun_whole else " <unfinished ...>) ", "?")
+            tracee.call = None
+
+    def _exited(self, tracee: _Tracee, status: int) -> None:
+        """A task has ended with a wait status, and is none any more."""
+        how = f"killed by {signal_name(status & 0x7F)}" if status & 0x7F else (
+            f"exited with {status >> 8 & 0xFF}")
+        self._line(tracee, f"+++ {how}{' (core dumped)' if status & 0x80 else ''} +++")
+        del self._tracees[tracee.pid]
 
     def _detached(self, tracee: _Tracee) -> None:
         """The task is left as it is."""

@@ -29,13 +29,13 @@ class Left(NamedTuple):
     Attributes:
         tasks: the names of all.
         processes: of the user's.
-        frames: free, or a slab's.
+        frames: free, or in slabs.
         objects: in use, by the name of the cache.
     """
 
     tasks: list[bytes]
     processes: int
-    frames: int  # free, or in slabs
+    frames: int
     objects: dict[str, int]
 
 

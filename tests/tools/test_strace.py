@@ -247,6 +247,8 @@ def sweep() -> Iterator[list[int]]:
 
 def options() -> Iterator[list[int]]:
     """Yield the options of prctl, arch_prctl and ioctl that are decoded."""
+    for value in (64, 65, 128, 129, -1):
+        yield [NUMBERS["prctl"], 1, value]
     for option in (*range(1, 5), *range(7, 17), 19, 20, 21, 23, 24, 29, 30, 31, 32, *range(36, 43)):
         for value in (0, 1, 2, 9, B, B + 576, B + PAGE - 4, B + PAGE):
             yield [NUMBERS["prctl"], option, value, 1, 0, B]
@@ -367,8 +369,8 @@ class Machine:
         self.strace = Strace(self, self.out)  # type: ignore[arg-type]  # a stand-in
 
     def task(self, pid: int) -> Any:
-        task = SimpleNamespace(pid=pid, flags=PF_FORKNOEXEC, mm=None, k=self,
-                               thread_info=SimpleNamespace(syscall_work=0))
+        task = SimpleNamespace(pid=pid, tgid=pid, va=pid << 12, flags=PF_FORKNOEXEC, mm=None,
+                               k=self, thread_info=SimpleNamespace(syscall_work=0, flags=0))
         self.strace.attach(task)  # type: ignore[arg-type]  # a stand-in
         return task
 
@@ -525,9 +527,6 @@ def normal(lines: Sequence[str]) -> list[str]:
     """Return the lines without what may differ."""
     out = []
     for text in lines:
-        # The kernel does not tell of signals yet.
-        if text.startswith("--- "):
-            continue
         for pattern, replacement in NORMAL:
             text = pattern.sub(replacement, text)
         out.append(text.replace(" (core dumped)", ""))
