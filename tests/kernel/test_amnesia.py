@@ -8,30 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from emulator import elf
-from guest_kernel import boot, image
 from ringlet.session import Session
 from tests.guest import ROOT, compile_c
+from tests.kernel.amnesia import forgetful
 from tests.programs.debian import program
-
-
-def _forgetful(session: Session, forgets: Callable[[], bool]) -> Callable[[int], None]:
-    """Return a host-call entry that makes the kernel's Python half anew when ``forgets`` says."""
-    executable = elf.read(image.build())
-    machine = session.machine
-
-    def call(value: int) -> None:
-        if forgets():
-            session.kernel = boot.attach(machine, executable)
-            machine.host_call = call
-        session.kernel.call(value)
-
-    return call
 
 
 def _run(argv: list[str], stdin: bytes, forgets: Callable[[], bool]) -> tuple[object, ...]:
     with Session(seed=3) as session:
-        session.machine.host_call = _forgetful(session, forgets)
+        session.machine.host_call = forgetful(session, forgets)
         result = session.run(argv, stdin=stdin)
         return result.status, result.output, session.machine.clock, session.machine.fingerprint()
 
