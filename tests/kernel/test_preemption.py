@@ -7,11 +7,13 @@ between almost any two of its instructions.
 from __future__ import annotations
 
 import random
+from hashlib import blake2b
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import pytest
 
+from emulator.arch.paging import PAGE_SIZE
 from guest_kernel.layout.sched import sched_data
 from ringlet.session import Session
 from tests.guest import compile_c, run_native
@@ -31,13 +33,17 @@ TIMEOUT: Final = 1  # virtual seconds; a run takes a third of a millisecond
 
 
 class Run(NamedTuple):
-    """What two runs must agree in."""
+    """What two runs must agree in.
+
+    Attributes:
+        pages: a digest of each page of RAM that holds anything, so that a difference has a place.
+    """
 
     status: int
     output: bytes
     clock: int
     switches: int
-    fingerprint: int
+    pages: dict[int, str]
 
 
 def run(quantum: int | None, sched: str = "fair", amnesia: float = 0.0) -> Run:
@@ -52,8 +58,10 @@ def run(quantum: int | None, sched: str = "fair", amnesia: float = 0.0) -> Run:
             session.machine.host_call = forgetful(session, lambda: chance.random() < amnesia)
         result = session.run([str(compile_c(PROGRAM))], timeout=TIMEOUT)
         switches = session.kernel.k.data(sched_data).runqueues.nr_switches
-        return Run(result.status, result.output, session.machine.clock, switches,
-                   session.machine.fingerprint())
+        ram = session.machine.ram
+        pages = {pa: blake2b(ram.u8[pa : pa + PAGE_SIZE], digest_size=8).hexdigest()
+                 for pa in ram.resident_pages()}
+        return Run(result.status, result.output, session.machine.clock, switches, pages)
 
 
 def check(quantum: int | None, sched: str = "fair") -> Run:
