@@ -165,8 +165,9 @@ test_any_sequence_of_operations = Numbers.TestCase
 
 def test_structures_are_linuxs() -> None:
     """Is a pid as large as the fields that Linux and we have, in Linux's order?"""
-    assert [pid.offsetof(name) for name in ("count", "level", "tasks", "numbers")] == [0, 4, 8, 40]
-    assert pid.size == 40 + 16
+    names = ("count", "level", "tasks", "inodes", "numbers")
+    assert [pid.offsetof(name) for name in names] == [0, 4, 8, 40, 48]
+    assert pid.size == 48 + 16
     assert (PIDTYPE_PID, PIDTYPE_TGID, PIDTYPE_PGID, PIDTYPE_SID) == (0, 1, 2, 3)
 
 
