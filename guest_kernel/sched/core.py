@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from guest_kernel.errors import BUG, BUG_ON
 from guest_kernel.kernel import Kernel
-from guest_kernel.layout.declare import PHYSICAL_MASK, START_KERNEL_MAP
+from guest_kernel.layout.declare import PAGE_OFFSET, PHYSICAL_MASK, START_KERNEL_MAP
 from guest_kernel.layout.mm_types import mm_struct, vm_data
 from guest_kernel.layout.sched import (
     DEFAULT_PRIO,
@@ -70,7 +70,6 @@ from guest_kernel.sched.rq import (
     runqueue,
     sched_class,
     start_turn,
-    task_va,
 )
 from guest_kernel.sched.rt import rt_sched_class
 from guest_kernel.time.hrtimer import NEVER, reprogram
@@ -134,6 +133,10 @@ _NOT_INHERITED: Final = task_struct.zeros(
 
 # Fields of a task, in bytes, but those that are charged; of the run queue, in words.
 _STATE: Final = task_struct.offsetof("__state")
+_STATE_U32: Final = _STATE >> 2
+_ON_RQ_U32: Final = task_struct.offsetof("on_rq") >> 2
+_CLASS: Final = TASK_CLASS >> 2
+_NOT_NEED_RESCHED: Final = ~TIF_NEED_RESCHED & NEVER
 _STACK: Final = task_struct.offsetof("stack")
 _ON_CPU: Final = task_struct.offsetof("on_cpu")
 _ON_RQ: Final = task_struct.offsetof("on_rq")
@@ -144,9 +147,9 @@ _EXEC_START: Final = task_struct.offsetof("se.exec_start") >> 3
 _SUM_EXEC: Final = task_struct.offsetof("se.sum_exec_runtime") >> 3
 _LAST_QUEUED: Final = task_struct.offsetof("sched_info.last_queued")
 _PGD: Final = mm_struct.offsetof("pgd")
-_NEXT_TASK: Final = pcpu_hot.offsetof("next_task")
+_NEXT_TASK: Final = pcpu_hot.offsetof("next_task") >> 3
 _NEXT_CR3: Final = pcpu_hot.offsetof("next_cr3")
-_PREV_DEAD: Final = pcpu_hot.offsetof("prev_dead")
+_PREV_DEAD: Final = pcpu_hot.offsetof("prev_dead") >> 3
 _MM_USERS: Final = mm_struct.offsetof("mm_users")
 _MM_COUNT: Final = mm_struct.offsetof("mm_count")
 _INIT_MM: Final = vm_data.offsetof("init_mm")
@@ -208,15 +211,16 @@ def activate_task(task: task_struct, flags: int = 0) -> None:
     SCHED_CLASSES[u32[(pa + TASK_CLASS) >> 2]].enqueue_task(k, pa, flags)
     u64[(pa + _LAST_QUEUED) >> 3] = k.machine.clock
     if u64[q + RQ_HRTICK] == NEVER:
-        _begin_turn(k, u64[q + RQ_CURR] & PHYSICAL_MASK)  # it has to share from now on
+        curr = u64[q + RQ_CURR] & PHYSICAL_MASK  # it has to share from now on
+        _begin_turn(k, SCHED_CLASSES[u32[(curr >> 2) + _CLASS]], curr)
 
 
-def _begin_turn(k: Kernel, curr: int) -> None:
-    u32 = k.u32
-    length = 0
-    if u32[2 * k.rq_word + RQ_NR_RUNNING] > 1:
-        length = SCHED_CLASSES[u32[(curr + TASK_CLASS) >> 2]].turn(k, curr)
-    start_turn(k, length)
+def _begin_turn(k: Kernel, kind: sched_class, curr: int) -> None:
+    """Let the turn of the running task, of class ``kind``, begin."""
+    if k.u32[2 * k.rq_word + RQ_NR_RUNNING] > 1:
+        start_turn(k, kind.turn(k, curr))
+    else:
+        k.u64[k.rq_word + RQ_HRTICK] = NEVER
 
 
 def wakeup_preempt(task: task_struct) -> None:
@@ -399,7 +403,7 @@ def set_attributes(task: task_struct, new: Attributes) -> None:
     if not queued:
         return
     if running:
-        _begin_turn(k, pa)
+        _begin_turn(k, SCHED_CLASSES[task.sched_class], pa)
         if task.sched_class != old_class or task.prio > before:
             resched_curr(k)
     elif task.sched_class != old_class or task.prio < before:
@@ -437,9 +441,10 @@ def scheduler_tick(k: Kernel) -> None:
         u64[q + RQ_HRTICK] = end + u64[q + RQ_TURN_COST]
         return
     u64[q + RQ_HRTICK] = NEVER
-    SCHED_CLASSES[k.u32[(curr + TASK_CLASS) >> 2]].task_tick(k, curr)
+    kind = SCHED_CLASSES[k.u32[(curr >> 2) + _CLASS]]
+    kind.task_tick(k, curr)
     if not need_resched(k):
-        _begin_turn(k, curr)
+        _begin_turn(k, kind, curr)
 
 
 def yield_task(k: Kernel) -> None:
@@ -479,30 +484,31 @@ def _pick_next_task(k: Kernel, preempt: bool) -> bool:
     u64, u32, q = k.u64, k.u32, k.rq_word
     prev_va, idle_va = u64[q + RQ_CURR], u64[q + RQ_IDLE]
     prev = prev_va & PHYSICAL_MASK
+    p = prev >> 2
     if u32[(u64[(prev + _STACK) >> 3] & PHYSICAL_MASK) >> 2] != STACK_END_MAGIC:
         BUG(f"task {task_struct(k, prev).pid} has overrun its kernel stack")
     if u32[k.preempt_count_index] != (PREEMPT_DISABLED if prev_va == idle_va else 0):
         _schedule_bug(k, prev)
-    kind = SCHED_CLASSES[u32[(prev + TASK_CLASS) >> 2]]
-    sleeps = u32[(prev + _STATE) >> 2] and not preempt and prev_va != idle_va
+    kind = SCHED_CLASSES[u32[p + _CLASS]]
+    state = u32[p + _STATE_U32]
+    sleeps = state and not preempt and prev_va != idle_va
     if sleeps:
-        u32[(prev + _ON_RQ) >> 2] = 0
+        u32[p + _ON_RQ_U32] = 0
         u32[2 * q + RQ_NR_RUNNING] -= 1
         kind.dequeue_task(k, prev, DEQUEUE_SLEEP)
-        if u32[(prev + _STATE) >> 2] == TASK_DEAD:
+        if state == TASK_DEAD:
             kind.task_dead(k, prev)
-    task = 0
     for each in _IN_ORDER[u32[2 * q + RQ_NORMAL_CLASS]]:
         if task := each.pick_task(k):
             break
-    u64[(prev + TASK_TI_FLAGS) >> 3] &= ~TIF_NEED_RESCHED & NEVER
-    pcpu = k.pcpu
+    u64[(prev + TASK_TI_FLAGS) >> 3] &= _NOT_NEED_RESCHED
+    pcpu = k.pcpu >> 3
     if task == prev:
-        u64[pcpu + _NEXT_TASK >> 3] = 0
-        _begin_turn(k, prev)
+        u64[pcpu + _NEXT_TASK] = 0
+        _begin_turn(k, kind, prev)
         return False
-    next_va = task_va(k, task)
-    next_kind = SCHED_CLASSES[u32[(task + TASK_CLASS) >> 2]]
+    next_va = idle_va if idle_va & PHYSICAL_MASK == task else task + PAGE_OFFSET
+    next_kind = SCHED_CLASSES[u32[(task >> 2) + _CLASS]]
     if sleeps:
         u64[q + RQ_CURR] = next_va
         next_kind.set_next_task(k, task)
@@ -513,17 +519,17 @@ def _pick_next_task(k: Kernel, preempt: bool) -> bool:
         kind.put_prev_task(k, prev)
         u64[q + RQ_CURR] = next_va
         next_kind.set_next_task(k, task)
-    u64[(pcpu + _NEXT_TASK) >> 3] = next_va
+    u64[pcpu + _NEXT_TASK] = next_va
     _switch_mm(k, prev, task)
-    if u32[(prev + _STATE) >> 2] == TASK_DEAD:
-        u64[(pcpu + _PREV_DEAD) >> 3] = prev_va
+    if state == TASK_DEAD:
+        u64[pcpu + _PREV_DEAD] = prev_va
     if next_va == idle_va:
         u32[k.preempt_count_index] = PREEMPT_DISABLED
         u64[q + RQ_HRTICK] = NEVER
         reprogram(k)
         return True
     u32[k.preempt_count_index] = 0
-    _begin_turn(k, task)
+    _begin_turn(k, next_kind, task)
     return True
 
 
@@ -545,20 +551,23 @@ def _switch_mm(k: Kernel, prev: int, task: int) -> None:
     """
     u64, u32 = k.u64, k.u32
     mm, prev_mm = u64[(task + _MM) >> 3], u64[(prev + _MM) >> 3]
+    if mm and prev_mm:
+        u64[(k.pcpu + _NEXT_CR3) >> 3] = (
+            0 if mm == prev_mm else u64[((mm & PHYSICAL_MASK) + _PGD) >> 3] & PHYSICAL_MASK)
+        return
     active = u64[(prev + _ACTIVE_MM) >> 3]
-    if not mm or not prev_mm:
-        init_mm = START_KERNEL_MAP + (k.vm_word << 3) + _INIT_MM
-        pa = active & PHYSICAL_MASK
-        alive = active != init_mm and u32[(pa + _MM_USERS) >> 2]
-        if alive and not prev_mm:
-            u32[(pa + _MM_COUNT) >> 2] -= 1  # not the last: those who use it have one together
-            u64[(prev + _ACTIVE_MM) >> 3] = 0
-        if not mm:
-            mm = u64[(task + _ACTIVE_MM) >> 3]
-            if mm in (0, init_mm):  # else it has slept after exit_mm(), and holds its own
-                mm = active if alive else init_mm
-                u64[(task + _ACTIVE_MM) >> 3] = mm
-                if alive:
-                    u32[(pa + _MM_COUNT) >> 2] += 1
+    init_mm = START_KERNEL_MAP + (k.vm_word << 3) + _INIT_MM
+    pa = active & PHYSICAL_MASK
+    alive = active != init_mm and u32[(pa + _MM_USERS) >> 2]
+    if alive and not prev_mm:
+        u32[(pa + _MM_COUNT) >> 2] -= 1  # not the last: those who use it have one together
+        u64[(prev + _ACTIVE_MM) >> 3] = 0
+    if not mm:
+        mm = u64[(task + _ACTIVE_MM) >> 3]
+        if mm in (0, init_mm):  # else it has slept after exit_mm(), and holds its own
+            mm = active if alive else init_mm
+            u64[(task + _ACTIVE_MM) >> 3] = mm
+            if alive:
+                u32[(pa + _MM_COUNT) >> 2] += 1
     u64[(k.pcpu + _NEXT_CR3) >> 3] = (
         0 if mm == active else u64[((mm & PHYSICAL_MASK) + _PGD) >> 3] & PHYSICAL_MASK)
