@@ -43,14 +43,20 @@ from guest_kernel.layout.mm_types import (
     MM_FILEPAGES,
     MM_SHMEMPAGES,
     VM_ACCESS_FLAGS,
+    VM_ACCOUNT,
+    VM_DONTCOPY,
+    VM_LOCKED_MASK,
+    VM_MAYWRITE,
     VM_OPS_FILE,
+    VM_OPS_SHMEM,
     VM_SHARED,
+    VM_WIPEONFORK,
     VM_WRITE,
     mm_struct,
     vm_area_struct,
     vm_data,
 )
-from guest_kernel.layout.page import PG_held_code, mm_data, page
+from guest_kernel.layout.page import PG_held_code, kmem_cache, mm_data, page
 from guest_kernel.layout.printk import printk_data
 from guest_kernel.layout.ptrace import pt_regs
 from guest_kernel.layout.rbtree import rb_node
@@ -68,10 +74,12 @@ from guest_kernel.layout.xarray import xa_node
 from guest_kernel.mm import pgtable
 from guest_kernel.mm.memory import FAULT_AROUND_PAGES
 from guest_kernel.mm.page_alloc import PCP_HIGH
+from guest_kernel.mm.slab import FREELIST_MASK
 from guest_kernel.syscall_table import Row, load
 
 ASM: Final = sources.beside(__file__, "asm")
-FILES: Final = ("macros", "boot", "entry", "traps", "fault", "switch", "kthread", "examples")
+FILES: Final = ("macros", "boot", "entry", "traps", "fault", "fork", "switch", "kthread",
+                "examples")
 BASE: Final = START_KERNEL_MAP + KERNEL_LOAD
 
 # The sections, and the label at the end of each.
@@ -244,17 +252,22 @@ def _fault_numbers() -> dict[str, int]:
     """Return what fault.asm uses."""
     vma = {f"VMA_{name.upper()}": vm_area_struct.offsetof(name) for name in (
         "vm_start", "vm_end", "vm_flags", "vm_page_prot", "anon_vma", "vm_ops",
-        "vm_file", "vm_pgoff")}
+        "vm_file", "vm_pgoff", "vm_mm", "vm_prev", "vm_next", "vm_rb", "vm_dup", "shared",
+        "anon_vma_chain")}
     mm = {f"MM_{name.upper()}": mm_struct.offsetof(name) for name in (
-        "pgd", "mmap_cache", "mm_rb", "mm_users", "hiwater_rss")}
+        "pgd", "mmap", "mmap_cache", "mm_rb", "mm_users", "mm_count", "map_count", "hiwater_rss",
+        "hiwater_vm", "total_vm", "locked_vm", "pgtables_bytes", "def_flags", "exe_file",
+        "membarrier_state")}
     rss = mm_struct.offsetof("rss_stat")
     frame = {f"PAGE_{name.strip('_').upper()}": page.offsetof(name) for name in (
-        "lru", "private", "mapping", "_mapcount", "_refcount")}
+        "lru", "private", "mapping", "_mapcount", "_refcount",
+        "objects", "inuse", "freelist")}
     data = {f"VM_DATA_{name.upper()}": vm_data.offsetof(name) for name in (
         "fault_anon", "fault_unshare", "fault_zero_page", "fault_file_read", "fault_file_around",
-        "fault_shared", "cow_copied", "cow_reused", "empty_zero_page")}
+        "fault_shared", "cow_copied", "cow_reused", "empty_zero_page", "vm_area_cachep",
+        "mm_cachep", "vm_committed_as", "anon_vma_last", "swapper_pg_dir")}
     pages = {f"MM_DATA_{name.replace('.', '_').upper()}": mm_data.offsetof(name) for name in (
-        "mem_map", "pcp.count", "pcp.list")}
+        "mem_map", "pcp.count", "pcp.list", "totalram_pages")}
     return vma | mm | frame | data | pages | {
         "MM_RSS_ANON": rss + 8 * MM_ANONPAGES, "MM_RSS_FILE": rss + 8 * MM_FILEPAGES,
         "MM_RSS_SHMEM": rss + 8 * MM_SHMEMPAGES, "RB_LEFT": rb_node.offsetof("rb_left"),
@@ -265,6 +278,17 @@ def _fault_numbers() -> dict[str, int]:
         "PTE_RW_ANON": pgtable.RW | pgtable.ANON,
         "PAGE_LRU_PREV": page.offsetof("lru.prev"), "PAGE_OFFSET": PAGE_OFFSET,
         "FRAME_MASK": FRAME_MASK, "VM_WRITE": VM_WRITE, "VM_WRITE_SHARED": VM_WRITE | VM_SHARED,
+        "VM_NOT_INHERITED_AS_IS": VM_DONTCOPY | VM_WIPEONFORK | VM_LOCKED_MASK,
+        "VM_ACCOUNT": VM_ACCOUNT, "VM_OPS_SHMEM": VM_OPS_SHMEM,
+        "VM_SHARED_MAYWRITE": VM_SHARED | VM_MAYWRITE, "NOT_VM_LOCKED_MASK": ~VM_LOCKED_MASK,
+        "VM_DUP_FROM_RB": vm_area_struct.offsetof("vm_dup") - vm_area_struct.offsetof("vm_rb"),
+        "MM_STRUCT_WORDS": mm_struct.size >> 3, "VM_AREA_WORDS": vm_area_struct.size >> 3,
+        "KMEM_CACHE_NR_PARTIAL": kmem_cache.offsetof("nr_partial"),
+        "KMEM_CACHE_NR_EMPTY": kmem_cache.offsetof("nr_empty"), "FREELIST_MASK": FREELIST_MASK,
+        "FILE_F_COUNT": file.offsetof("f_count"),
+        "INODE_I_WRITECOUNT": inode.offsetof("i_writecount"),
+        "MAPPING_I_MMAP": address_space.offsetof("i_mmap"),
+        "MAPPING_I_MMAP_WRITABLE": address_space.offsetof("i_mmap_writable"),
         "PF_WRITE": int(PageFaultError.W), "NOT_PF_WRITE": ~int(PageFaultError.W),
         "NOT_PF_FETCH_P": ~int(PageFaultError.I | PageFaultError.P),
         "PF_P": int(PageFaultError.P),
@@ -311,13 +335,16 @@ def numbers(rows: Sequence[Row]) -> dict[str, int]:
     names |= _lazyinit_numbers()
     names |= {f"HC_{call.name}": call.value for call in HostCall}
     names |= {name: value for name, value in vars(sched).items() if name.startswith("WORK_")}
+    calls = {row.name: row.number for row in rows}
     cr0 = CR0.WP | CR0.NE | CR0.MP
     cr4 = CR4.PGE | CR4.OSFXSR | CR4.OSXMMEXCPT
     return names | {
         # In brackets only the last symbol counts.
         "SP_FROM_ORIG_AX": pt_regs.offsetof("sp") - pt_regs.offsetof("orig_ax"),
         "HOST_CALL_PORT": HOST_CALL_PORT, "NR_SYSCALLS": _nr_syscalls(rows),
-        "ROBUST_LIST_HEAD_SIZE": sched.ROBUST_LIST_HEAD_SIZE, "MINUS_ENOSYS": -Errno.ENOSYS,
+        "NR_FORK": calls["fork"], "NR_CLONE": calls["clone"], "CLONE_VM": sched.CLONE_VM,
+        "HALF_PAGE": PAGE_SIZE // 2, "ROBUST_LIST_HEAD_SIZE": sched.ROBUST_LIST_HEAD_SIZE,
+        "MINUS_ENOSYS": -Errno.ENOSYS,
         "THREAD_SIZE": THREAD_SIZE, "PAGE_SIZE": PAGE_SIZE,
         "RQ_CLOCK": sched_data.offsetof("runqueues.clock"),
         "RQ_NR_SWITCHES": sched_data.offsetof("runqueues.nr_switches"),

@@ -73,6 +73,15 @@ syscall_return:
 ; the parent, which only the CPU knows.
 hosted_fork:
     fxsave64 [rax + TASK_FXSAVE]
+    mov ecx, [rdi + PT_ORIG_AX]
+    cmp ecx, NR_FORK
+    je hosted_fork_copies
+    cmp ecx, NR_CLONE
+    jne hosted_syscall
+    test dword ptr [rdi + PT_DI], CLONE_VM
+    jnz hosted_syscall
+hosted_fork_copies:
+    call dup_mmap
 
 ; The body of every __x64_sys_* that is hosted.  RDI: pt_regs.  The hosted half stores pt_regs.ax.
 ; A call that sleeps is made again after the wake-up.

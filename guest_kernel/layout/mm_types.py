@@ -12,6 +12,7 @@ from typing import Final
 from guest_kernel.layout.declare import I64, U32, U64, Array, Embed, Ptr, Struct, VoidPtr
 from guest_kernel.layout.fs import address_space, file
 from guest_kernel.layout.list import list_head
+from guest_kernel.layout.page import kmem_cache
 from guest_kernel.layout.rbtree import rb_node, rb_root
 
 # ------------------------------------------------------------------------- user address space
@@ -106,6 +107,7 @@ class vm_area_struct(Struct):
     vm_next = Ptr(lambda: vm_area_struct, "the VMA at the next higher addresses, or NULL")
     vm_prev = Ptr(lambda: vm_area_struct, "the VMA at the next lower addresses, or NULL")
     vm_rb = Embed(rb_node, "its place in mm->mm_rb")
+    vm_dup = VoidPtr("scratch of fork: where the copy is; else without meaning", writer="asm")
     shared = Embed(list_head, "its place in the address_space's i_mmap; unused without a file")
 
 
@@ -175,6 +177,8 @@ class vm_data(Struct):
     init_mm = Embed(mm_struct, "the kernel's own address space; its table is swapper_pg_dir")
     swapper_pg_dir = VoidPtr("the PML4 whose upper half every address space shares")
     empty_zero_page = U64("physical address of the frame that reads of untouched memory share")
+    vm_area_cachep = Ptr(lambda: kmem_cache, "the slab cache of vm_area_struct")
+    mm_cachep = Ptr(lambda: kmem_cache, "the slab cache of mm_struct")
     anon_vma_last = U64("the last identity that was given to a VMA's anonymous pages")
     vm_committed_as = I64("pages promised to VM_ACCOUNT mappings")
     sysctl_max_map_count = U64("most VMAs of an address space")

@@ -43,6 +43,7 @@ PIDTYPE_PGID: Final = 2  # the process group
 PIDTYPE_SID: Final = 3  # the session
 PIDTYPE_MAX: Final = 4
 ROBUST_LIST_HEAD_SIZE: Final = 24  # of ring 3's struct robust_list_head
+CLONE_VM: Final = 0x0000_0100  # clone(2): share the address space
 UIDHASH_SZ: Final = 8
 
 # __state and exit_state: one bit each; 0 is runnable.
@@ -602,6 +603,8 @@ class pcpu_hot(Struct):
     preempt_count = U32("not 0: no preemption; PREEMPT_MASK, HARDIRQ_MASK", writer="both")
     arg = I64("argument, and result, of a host call by a routine of the image", writer="both")
     hosted_faults = U64("not 0: every page fault goes to the hosted half")
+    dup_mm = VoidPtr("fork: the copy of current's mm that is ready, | 1: to be dropped; or 0",
+                     writer="both")
     prev_mm = Ptr(lambda: mm_struct, "WORK_EXEC_MM: what execve has left, to be dropped")
 
 

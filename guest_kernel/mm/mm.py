@@ -28,14 +28,16 @@ from guest_kernel.layout.mm_types import (
     TASK_UNMAPPED_BASE,
     VM_LOCKED_MASK,
     mm_struct,
+    vm_area_struct,
     vm_data,
 )
+from guest_kernel.layout.page import kmem_cache
 from guest_kernel.layout.sched import pcpu_hot
 from guest_kernel.mm.filemap import fput, get_file
 from guest_kernel.mm.memory import copy_page_tables, free_user_page_tables, update_hiwater_rss
 from guest_kernel.mm.page_alloc import get_zeroed_page
 from guest_kernel.mm.pgtable import pgd_alloc, pgd_free
-from guest_kernel.mm.slab import kfree, kzalloc
+from guest_kernel.mm.slab import kfree, kzalloc, struct_cache
 from guest_kernel.mm.vma import (
     dup_vmas,
     free_vmas,
@@ -48,6 +50,7 @@ _GAP_MAX: Final = TASK_SIZE // 6 * 5
 _STACK_MAXRANDOM: Final = 0x3F_FFFF << PAGE_SHIFT
 
 # A child's structure is like its parent's from here on, but for what dup_mmap() sets.
+_DUP_MM: Final = pcpu_hot.offsetof("dup_mm")
 _INHERITED: Final = mm_struct.offsetof("task_size")
 
 
@@ -62,6 +65,8 @@ def mm_init(k: Kernel) -> None:
     data.sysctl_max_map_count = DEFAULT_MAX_MAP_COUNT
     data.mmap_min_addr = MMAP_MIN_ADDR
     init_mm = data.init_mm
+    data.vm_area_cachep = kmem_cache(k, struct_cache(k, vm_area_struct))
+    data.mm_cachep = kmem_cache(k, struct_cache(k, mm_struct))
     init_mm.pgd = data.swapper_pg_dir
     init_mm.mm_users, init_mm.mm_count = 2, 1
 
@@ -176,6 +181,27 @@ def set_mm_exe_file(mm: mm_struct, exe_file: file) -> None:
     mm.exe_file = get_file(exe_file)
 
 
+def _take_dup_mm(k: Kernel) -> mm_struct | None:
+    """Return the copy that the assembly has made before the call, if it is whole."""
+    place = (k.pcpu + _DUP_MM) >> 3
+    made = k.u64[place]
+    if not made:
+        return None
+    k.u64[place] = 0
+    mm = mm_struct(k, made & PHYSICAL_MASK & ~1)
+    if made & 1:
+        mmput(mm)
+        return None
+    return mm
+
+
+def drop_dup_mm(k: Kernel) -> None:
+    """Drop the copy that the assembly has made, if nobody has taken it: there is no child."""
+    mm = _take_dup_mm(k)
+    if mm is not None:
+        mmput(mm)
+
+
 def dup_mmap(oldmm: mm_struct) -> mm_struct:
     """Return a copy of an address space whose pages both share until one of them writes: fork.
 
@@ -186,6 +212,9 @@ def dup_mmap(oldmm: mm_struct) -> mm_struct:
         OutOfFrames, SyscallError (ENOMEM): nothing is left of the copy.
     """
     k: Kernel = oldmm.k
+    made = _take_dup_mm(k)
+    if made is not None:
+        return made
     update_hiwater_rss(oldmm)
     mm = mm_alloc(k)
     try:

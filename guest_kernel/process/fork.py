@@ -22,6 +22,7 @@ from guest_kernel.layout.declare import PAGE_OFFSET, PHYSICAL_MASK
 from guest_kernel.layout.mm_types import TASK_SIZE_MAX, vm_data
 from guest_kernel.layout.ptrace import pt_regs
 from guest_kernel.layout.sched import (
+    CLONE_VM,
     NR_CACHED_STACKS,
     PF_FORKNOEXEC,
     PF_IDLE,
@@ -55,7 +56,7 @@ from guest_kernel.layout.sched import (
 )
 from guest_kernel.lib.list import list_add_tail, list_add_tail_va
 from guest_kernel.lib.undo import Undo
-from guest_kernel.mm.mm import dup_mmap, mmget, mmput
+from guest_kernel.mm.mm import drop_dup_mm, dup_mmap, mmget, mmput
 from guest_kernel.mm.page_alloc import OutOfFrames, alloc_pages, free_pages
 from guest_kernel.mm.slab import kfree, kmem_cache_alloc, kzalloc, struct_cache
 from guest_kernel.mm.uaccess import copy_from_user, put_user_u32
@@ -88,7 +89,7 @@ from guest_kernel.time.timekeeping import ktime_get
 
 # ---- clone flags, clone(2)
 CSIGNAL: Final = 0xFF  # the signal to the parent, in clone's flags
-CLONE_VM: Final = 0x0000_0100
+
 CLONE_FS: Final = 0x0000_0200
 CLONE_FILES: Final = 0x0000_0400
 CLONE_SIGHAND: Final = 0x0000_0800
@@ -260,7 +261,10 @@ def kernel_clone(current: task_struct, args: kernel_clone_args) -> int:
     """
     if args.flags & CLONE_VFORK and current.restart_block.fn:
         return _wait_for_vfork_done(current)
-    task = copy_process(current, args)
+    try:
+        task = copy_process(current, args)
+    finally:
+        drop_dup_mm(current.k)
     nr = task.pid
     if args.flags & CLONE_PARENT_SETTID:
         with suppress(SyscallError):  # as Linux: the child is there all the same

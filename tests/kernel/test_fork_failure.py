@@ -8,8 +8,9 @@ from typing import Any, Final
 import pytest
 
 from guest_kernel.errors import Errno, SyscallError
-from guest_kernel.layout.sched import sched_data
+from guest_kernel.layout.sched import pcpu_hot, sched_data
 from guest_kernel.mm import page_alloc
+from guest_kernel.mm.mm import drop_dup_mm
 from guest_kernel.mm.page_alloc import OutOfFrames
 from guest_kernel.mm.slab import for_each_slab_cache, kmem_cache_usage
 from guest_kernel.process import fork
@@ -70,6 +71,7 @@ def run_with(session: Session, program: str, monkeypatch: pytest.MonkeyPatch,
     def copy_process(current: Any, args: Any) -> Any:
         if args.fn:  # init makes the program's task
             return real(current, args)
+        drop_dup_mm(current.k)  # of the assembly's making: each step is to be the hosted one
         page_alloc.drain_local_pages(current.k)
         before = counts(session)
         with monkeypatch.context() as patch:
@@ -106,6 +108,37 @@ def test_fork_that_fails_at_a_step_leaves_nothing(program: str, name: str, failu
         expected = Errno.ENOMEM if isinstance(failure, OutOfFrames) else Errno.EAGAIN
         assert run_with(session, program, monkeypatch, name, step) == expected
         assert session.run([program]).status == 0
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_copy_that_was_made_in_advance_is_dropped_with_the_fork(
+        program: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is the address space that the assembly has copied given back when there is no child?"""
+    with Session(seed=1, panic_on_oops=True) as session:
+        assert session.run([program]).status == 0
+        pcpu = session.kernel.k.data(pcpu_hot)
+        page_alloc.drain_local_pages(session.kernel.k)
+        before, made = counts(session), []
+        real = fork.copy_process
+
+        def copy_process(current: Any, args: Any) -> Any:
+            if args.fn:
+                return real(current, args)
+            made.append(pcpu.dup_mm)
+            with monkeypatch.context() as patch:
+                patch.setattr(fork, name, fail)
+                return real(current, args)
+
+        def fail(*_: object) -> None:
+            raise SyscallError(Errno.EAGAIN)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(fork, "copy_process", copy_process)
+            assert session.run([program]).status == Errno.EAGAIN
+        assert [bool(mm) for mm in made] == [True]
+        assert not pcpu.dup_mm
+        page_alloc.drain_local_pages(session.kernel.k)
+        assert counts(session) == before
 
 
 @pytest.mark.parametrize("nth", range(1, 40, 3))
