@@ -56,7 +56,7 @@ from guest_kernel.layout.mm_types import (
     vm_area_struct,
     vm_data,
 )
-from guest_kernel.layout.page import PG_held_code, kmem_cache, mm_data, page
+from guest_kernel.layout.page import PG_held_code, PG_slab, kmem_cache, mm_data, page
 from guest_kernel.layout.printk import printk_data
 from guest_kernel.layout.ptrace import pt_regs
 from guest_kernel.layout.rbtree import rb_node
@@ -279,6 +279,7 @@ def _fault_numbers() -> dict[str, int]:
         "PAGE_LRU_PREV": page.offsetof("lru.prev"), "PAGE_OFFSET": PAGE_OFFSET,
         "FRAME_MASK": FRAME_MASK, "VM_WRITE": VM_WRITE, "VM_WRITE_SHARED": VM_WRITE | VM_SHARED,
         "VM_NOT_INHERITED_AS_IS": VM_DONTCOPY | VM_WIPEONFORK | VM_LOCKED_MASK,
+        "VMA_SHARED_PREV": vm_area_struct.offsetof("shared.prev"), "SLAB": 1 << PG_slab,
         "VM_ACCOUNT": VM_ACCOUNT, "VM_OPS_SHMEM": VM_OPS_SHMEM,
         "VM_SHARED_MAYWRITE": VM_SHARED | VM_MAYWRITE, "NOT_VM_LOCKED_MASK": ~VM_LOCKED_MASK,
         "VM_DUP_FROM_RB": vm_area_struct.offsetof("vm_dup") - vm_area_struct.offsetof("vm_rb"),

@@ -2,10 +2,10 @@
 ; mapping that is absent and anonymous (it gets a frame of zeros), or shared with somebody since a
 ; fork (it gets a copy), or no longer shared (it becomes writable); or reads one that is absent and
 ; anonymous (the zero page) or in the page cache.  A page table that fork has shared becomes private
-; before.  Everything else goes on to handle_mm_fault() in mm/memory.py,
-; which answers these, too, and is what this is held to.
+; before.  Everything else goes on to handle_mm_fault() in mm/memory.py, which answers these, too, and
+; is what this is held to.
 ;
-; And the end of an address space, whose pages are given back here as far as that is simple.
+; And the end of an address space, whose pages and VMAs are given back as far as that is simple.
 
 ; In: RAX: CR2, RBP: error code, RSP: pt_regs, EBX: the host call, GS of ring 0, IF 0.  All registers
 ; are in pt_regs.  What is changed before it is certain that the fault can be answered, the hosted
@@ -470,6 +470,68 @@ zap_all:
     mov ecx, 3
     mov edx, USER_ENTRIES
     call zap_table
+
+    ; Then the VMAs, in order, as far as none is the last user of a file or of its slab.
+    xor eax, eax
+    mov [r13 + MM_MMAP_CACHE], rax
+    mov [r13 + MM_MM_RB], rax
+    lea r8, [rip + vm_data]
+    mov rsi, [r13 + MM_MMAP]
+zap_vma:
+    test rsi, rsi
+    jz zap_vmas_done
+    mov edi, esi               ; its slab
+    and edi, PHYSICAL_MASK
+    shr edi, 12
+    shl edi, 6
+    add rdi, r11
+    test qword ptr [rdi], SLAB
+    jz zap_vmas_done
+    mov r9, [rdi + PAGE_FREELIST]
+    test r9, r9
+    jz zap_vmas_done           ; it was full
+    cmp qword ptr [rdi + PAGE_INUSE], 1
+    jbe zap_vmas_done          ; it would be empty
+    mov ecx, [rsi + VMA_VM_FLAGS]
+    mov rdx, [rsi + VMA_VM_FILE]
+    test rdx, rdx
+    jz zap_vma_anonymous
+    cmp qword ptr [rdx + FILE_F_COUNT], 1
+    jbe zap_vmas_done
+    dec qword ptr [rdx + FILE_F_COUNT]
+    mov eax, ecx
+    and eax, VM_SHARED_MAYWRITE
+    cmp eax, VM_SHARED_MAYWRITE
+    jne zap_vma_unlink
+    mov rax, [rdx + FILE_F_MAPPING]
+    dec dword ptr [rax + MAPPING_I_MMAP_WRITABLE]
+zap_vma_unlink:
+    mov rax, [rsi + VMA_SHARED]
+    mov rdx, [rsi + VMA_SHARED_PREV]
+    mov [rax + 8], rdx
+    mov [rdx], rax
+    jmp zap_vma_free
+zap_vma_anonymous:
+    cmp dword ptr [rsi + VMA_VM_OPS], VM_OPS_SHMEM
+    je zap_vmas_done
+zap_vma_free:
+    test ecx, VM_ACCOUNT
+    jz zap_vma_put
+    mov rax, [rsi + VMA_VM_END]
+    sub rax, [rsi + VMA_VM_START]
+    shr rax, 12
+    sub [r8 + VM_DATA_VM_COMMITTED_AS], rax
+zap_vma_put:
+    mov rcx, [rsi + VMA_VM_NEXT]
+    movabs rax, FREELIST_MASK
+    xor rax, r9
+    mov [rsi], rax             ; kmem_cache_free()
+    mov [rdi + PAGE_FREELIST], rsi
+    dec qword ptr [rdi + PAGE_INUSE]
+    mov rsi, rcx
+    jmp zap_vma
+zap_vmas_done:
+    mov [r13 + MM_MMAP], rsi
 zap_not:
     ret
 
