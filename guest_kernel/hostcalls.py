@@ -39,6 +39,7 @@ from guest_kernel.oops import oops
 from guest_kernel.printk import KERN_INFO, printk
 from guest_kernel.process import (
     arch_prctl,
+    cred,
     ids,
     kthread,
     membarrier,
@@ -76,8 +77,8 @@ from guest_kernel.traps import (
 )
 
 # Imported for the handlers that they define.
-HANDLERS: Final = (arch_prctl, clocks, ids, madvise, membarrier, mincore, mprotect, mremap, msync,
-                   nanosleep, pid_info, prctl, random, resource, rseq, sched_syscalls, sem,
+HANDLERS: Final = (arch_prctl, clocks, cred, ids, madvise, membarrier, mincore, mprotect, mremap,
+                   msync, nanosleep, pid_info, prctl, random, resource, rseq, sched_syscalls, sem,
                    sigaction, sys)
 
 _M64: Final = (1 << 64) - 1

@@ -35,6 +35,7 @@ from guest_kernel.layout.sched import (
     EXIT_DEAD,
     PF_FORKNOEXEC,
     PF_KTHREAD,
+    PF_NPROC_EXCEEDED,
     RLIMIT_STACK,
     SIGNAL_GROUP_EXIT,
     TASK_KILLABLE,
@@ -78,6 +79,7 @@ from guest_kernel.process.pid import (
     transfer_pid,
 )
 from guest_kernel.process.tasks import for_each_thread, thread_group_empty
+from guest_kernel.process.user import is_nproc_overlimit
 from guest_kernel.sched.wait import schedule_timeout
 from guest_kernel.signal.numbers import SIGCHLD, SIGKILL, SIGSEGV
 from guest_kernel.signal.sigaction import sas_ss_reset
@@ -406,6 +408,9 @@ def do_execveat(current: task_struct, fd: int, name: int, argv: int, envp: int,
     if flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW):
         raise SyscallError(Errno.EINVAL)
     filename = getname(current, name, LOOKUP_EMPTY if flags & AT_EMPTY_PATH else 0)
+    if current.flags & PF_NPROC_EXCEEDED and is_nproc_overlimit(current):
+        raise SyscallError(Errno.EAGAIN)
+    current.flags &= ~PF_NPROC_EXCEEDED
     signal = signal_of(current)
     try:
         with ExitStack() as undo:

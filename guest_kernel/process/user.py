@@ -5,9 +5,10 @@ See: Linux kernel/user.c, kernel/ucount.c; getrlimit(2), RLIMIT_NPROC.
 
 from __future__ import annotations
 
+from guest_kernel.fs.file import task_rlimit
 from guest_kernel.kernel import Kernel
 from guest_kernel.layout.list import hlist_head
-from guest_kernel.layout.sched import UIDHASH_SZ, sched_data, task_struct
+from guest_kernel.layout.sched import RLIMIT_NPROC, UIDHASH_SZ, sched_data, task_struct
 from guest_kernel.layout.signal import user_struct
 from guest_kernel.lib.list import hlist_add_head, hlist_del, hlist_for_each_entry
 from guest_kernel.mm.slab import kfree, kzalloc
@@ -56,6 +57,17 @@ def put_process_slot(task: task_struct) -> None:
     user.processes -= 1
     task.user = None
     free_uid(user)
+
+
+def is_nproc_overlimit(task: task_struct, *, others: bool = False) -> bool:
+    """Tell whether the user of ``task`` has more processes than RLIMIT_NPROC allows.
+
+    Args:
+        others: not counting ``task``.
+    """
+    user = task.user
+    assert user is not None
+    return user.processes - others > task_rlimit(task, RLIMIT_NPROC)
 
 
 def switch_uid(task: task_struct, uid: int) -> None:

@@ -14,8 +14,6 @@ PROGRAMS: Final = sorted(Path(__file__).parent.glob("*.c"))
 # Programs that ask for what the kernel does not have yet, and what that is.
 AWAITED: Final = {
     "execve_symlink": "symlink",
-    "fork_nproc_limit": "setuid",
-    "kill_permission": "setuid",
 }
 
 
