@@ -21,7 +21,7 @@ from ringlet.session import Session
 from tests.guest import ROOT, compile_c, run_native, userland
 from tests.kernel.jobs import Jobs
 
-UNIT = 200_000
+UNIT = 250_000
 
 
 class Job(NamedTuple):
