@@ -459,6 +459,15 @@ def do_mkdirat(current: task_struct, dfd: int, name: bytes, mode: int) -> None:
         done_path_create(place, new)
 
 
+def do_symlinkat(current: task_struct, target: bytes, dfd: int, name: bytes) -> None:
+    """Make a symbolic link.  See symlinkat(2)."""
+    place, new = filename_create(current, dfd, name)
+    try:
+        vfs_symlink(d_backing_inode(place.dentry), new, target, current)
+    finally:
+        done_path_create(place, new)
+
+
 # ---- removing names
 
 
@@ -547,6 +556,22 @@ def do_rmdir(current: task_struct, dfd: int, name: bytes) -> None:
 def sys_mkdir(current: task_struct, pathname: UserPtr, mode: UInt) -> int:
     """Make a directory.  See mkdir(2)."""
     do_mkdirat(current, AT_FDCWD, getname(current, pathname), mode & 0xFFFF)
+    return 0
+
+
+@SYSCALL_DEFINE
+def sys_symlink(current: task_struct, oldname: UserPtr, newname: UserPtr) -> int:
+    """Make a symbolic link.  See symlink(2)."""
+    target = getname(current, oldname)
+    do_symlinkat(current, target, AT_FDCWD, getname(current, newname))
+    return 0
+
+
+@SYSCALL_DEFINE
+def sys_symlinkat(current: task_struct, oldname: UserPtr, newdfd: Int, newname: UserPtr) -> int:
+    """Make a symbolic link relative to a directory.  See symlinkat(2)."""
+    target = getname(current, oldname)
+    do_symlinkat(current, target, newdfd, getname(current, newname))
     return 0
 
 

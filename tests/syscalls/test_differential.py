@@ -11,20 +11,9 @@ from tests.guest import assert_same, compile_c
 
 PROGRAMS: Final = sorted(Path(__file__).parent.glob("*.c"))
 
-# Programs that ask for what the kernel does not have yet, and what that is.
-AWAITED: Final = {
-    "execve_symlink": "symlink",
-}
-
-
-def _parameter(source: Path) -> object:
-    missing = AWAITED.get(source.stem)
-    marks = [] if missing is None else [pytest.mark.xfail(reason=f"no {missing}", strict=True)]
-    return pytest.param(source, id=source.stem, marks=marks)
-
 
 @pytest.mark.native
-@pytest.mark.parametrize("source", [_parameter(source) for source in PROGRAMS])
+@pytest.mark.parametrize("source", PROGRAMS, ids=lambda path: path.stem)
 def test_guest_agrees_with_linux(source: Path) -> None:
     """Does the kernel answer this call as Linux does, errors included?"""
     assert_same([str(compile_c(source))])
