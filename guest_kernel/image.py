@@ -78,8 +78,8 @@ from guest_kernel.mm.slab import FREELIST_MASK
 from guest_kernel.syscall_table import Row, load
 
 ASM: Final = sources.beside(__file__, "asm")
-FILES: Final = ("macros", "boot", "entry", "traps", "fault", "fork", "switch", "kthread",
-                "examples")
+FILES: Final = ("macros", "boot", "entry", "traps", "fault", "fork", "exit", "switch",
+                "kthread", "examples")
 BASE: Final = START_KERNEL_MAP + KERNEL_LOAD
 
 # The sections, and the label at the end of each.
@@ -249,7 +249,7 @@ def _tables(labels: dict[str, int]) -> Iterator[tuple[int, bytes]]:
 
 
 def _fault_numbers() -> dict[str, int]:
-    """Return what fault.asm uses."""
+    """Return what fault.asm, fork.asm and exit.asm use."""
     vma = {f"VMA_{name.upper()}": vm_area_struct.offsetof(name) for name in (
         "vm_start", "vm_end", "vm_flags", "vm_page_prot", "anon_vma", "vm_ops",
         "vm_file", "vm_pgoff", "vm_mm", "vm_prev", "vm_next", "vm_rb", "vm_dup", "shared",
