@@ -15,7 +15,7 @@ from emulator.machine import DEFAULT_MEM
 from guest_kernel.errors import KernelPanic
 from guest_kernel.mm.page_alloc import OutOfFrames
 from ringlet.console import Lines
-from ringlet.session import DEFAULT_ENV, ProgramError, Session, check_program
+from ringlet.session import DEFAULT_ENV, DeadlockError, ProgramError, Session, check_program
 
 OUR_ERROR = 125
 
@@ -72,6 +72,8 @@ def run(options: Options) -> int:
         except OutOfFrames:
             return _fail(f"{options.program}: does not fit in {options.mem >> 10} KiB of memory",
                          OUR_ERROR)
+        except DeadlockError as deadlock:
+            return _fail(f"{options.program}: {deadlock}", OUR_ERROR)
         except KernelPanic as panic:
             print(session.dmesg, end="", file=sys.stderr)
             return _fail(f"kernel panic: {panic}", OUR_ERROR)

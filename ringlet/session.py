@@ -14,9 +14,13 @@ from guest_kernel.errors import Errno, KernelPanic
 from guest_kernel.fs.install import exists, install_file
 from guest_kernel.hostcalls import Tracer
 from guest_kernel.init import pack_request, request_run
+from guest_kernel.kernel import Kernel
 from guest_kernel.layout.init import init_data
 from guest_kernel.layout.mm_types import MM_ANONPAGES
+from guest_kernel.layout.sched import TASK_STATE_ARRAY, task_struct
 from guest_kernel.printk import dmesg
+from guest_kernel.process.tasks import for_each_process_thread
+from guest_kernel.sched.core import task_state
 from guest_kernel.sched.options import parse
 from ringlet import root
 from ringlet.console import Input
@@ -38,6 +42,22 @@ class ProgramError(Exception):
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
+
+
+class DeadlockError(Exception):
+    """Every task sleeps, and nothing that could happen would wake one."""
+
+    def __init__(self, k: Kernel) -> None:
+        tasks = [f"{task.pid} {task.comm.decode('utf-8', 'replace')} is {_state(task)}"
+                 for task in for_each_process_thread(k)
+                 if task.mm is not None and not task.exit_state]
+        super().__init__(f"every task sleeps for ever: {', '.join(tasks)}")
+
+
+def _state(task: task_struct) -> str:
+    """Return how ps(1) calls the task's state."""
+    states = (1 << len(TASK_STATE_ARRAY) - 2) - 1  # those that are reported
+    return TASK_STATE_ARRAY[(task_state(task) & states).bit_length()].partition("(")[2].rstrip(")")
 
 
 class Result(NamedTuple):
@@ -152,6 +172,7 @@ class Session:
         Raises:
             ProgramError: it could not be started.
             KernelPanic: the kernel has stopped.
+            DeadlockError: nothing can happen any more; the session is of no further use.
         """
         path = self._bring(os.fspath(argv[0]) if not isinstance(argv[0], bytes)
                            else os.fsdecode(argv[0]))
@@ -199,8 +220,9 @@ class Session:
         if reason is Exit.TIMER:
             return Result(TIMEOUT_STATUS, output, statistics)
         if reason is not Exit.DEBUG_EXIT:
-            raise KernelPanic(f"the machine stopped: {reason.name}; every task sleeps for ever"
-                              if reason is Exit.HALT else f"the machine stopped: {reason.name}")
+            if reason is Exit.HALT:
+                raise DeadlockError(k)
+            raise KernelPanic(f"the machine stopped: {reason.name}")
         errno = k.data(init_data).exec_errno
         if errno == Errno.ENOENT and exists(self.kernel.k, os.fsencode(path)):
             raise ProgramError(f"{path}: its program interpreter (dynamic linker) is not in the "

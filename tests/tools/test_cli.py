@@ -67,6 +67,14 @@ def test_policy_and_quantum_decide_whose_output_comes_first() -> None:
     assert len(set(turns[:8])) == 3
 
 
+def test_program_that_nothing_can_wake_is_said_to_be_so() -> None:
+    """Is a machine on which nothing can happen any more an error that names who sleeps?"""
+    done = ringlet("run", str(program("bash-static")), "-c", "echo before; kill -STOP $$; echo no")
+    assert (done.stdout, done.returncode) == (b"before\n", 125)
+    assert done.stderr.decode().endswith(
+        "bash-static: every task sleeps for ever: 3 bash-static is stopped\n")
+
+
 def test_environment_is_small_and_can_be_set() -> None:
     """Does the program get the variables given, and none of the host's?"""
     done = ringlet("run", "--env", "A=1", "--env", "B=x y", str(program("busybox")), "env")
