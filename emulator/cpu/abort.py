@@ -77,36 +77,44 @@ def cpu_state(uc: c_void_p) -> int | None:
     if not hasattr(lib, "raise_exception_x86_64") or _slot(b"abort") is None:
         return None
     _write_r9(uc, 0)  # an engine comes into being with the first call
-    place = _offsets(uc)
-    if place is None:
-        return None
-    pointer, state = place
-    assert uc.value is not None
-    found = int.from_bytes(_peek(uc.value + pointer, 8), "little") + state
-    return found if _is_state(uc, found) else None
+    for place in _known:
+        state = _state_at(uc, *place)
+        if _is_state(uc, state):
+            return state
+    return _find(uc)
 
 
 _R9: Final = 8 * GENERAL.index("r9")
-_known: tuple[int, int] | None = None
+# Where the engine has a pointer to its CPU, and in that the state.  One that was found may point at
+# a neighbour on the heap, from which only that engine's state lies so far.
+_known: Final[list[tuple[int, int]]] = []
 
 
-def _offsets(uc: c_void_p) -> tuple[int, int] | None:
-    """Find the engine's pointer to its CPU, and in that the state: by a value in a register."""
-    global _known
-    if _known is None:
-        mark = 0x5A5A_1234_8765_A5A5
-        _write_r9(uc, mark)
-        assert uc.value is not None
-        head = _peek(uc.value, 1024)
-        for offset in range(0, len(head), 8):
-            pointer = int.from_bytes(head[offset : offset + 8], "little")
-            if not 0x1_0000 <= pointer < 1 << 47 or pointer % 8:
-                continue
-            place = _peek(pointer, 0x1_0000).find(mark.to_bytes(8, "little")) - _R9
-            if place > 0 and _is_state(uc, pointer + place):
-                _known = offset, place
-                break
-    return _known
+def _state_at(uc: c_void_p, pointer: int, offset: int) -> int:
+    assert uc.value is not None
+    return int.from_bytes(_peek(uc.value + pointer, 8), "little") + offset
+
+
+def _find(uc: c_void_p) -> int | None:
+    """Find the state by a value in a register, and keep where it was."""
+    mark = 0x5A5A_1234_8765_A5A5
+    _write_r9(uc, mark)
+    assert uc.value is not None
+    head = _peek(uc.value, 1024)
+    for offset in range(0, len(head), 8):
+        pointer = int.from_bytes(head[offset : offset + 8], "little")
+        if not 0x1_0000 <= pointer < 1 << 47 or pointer % 8:
+            continue
+        memory = _peek(pointer, 0x1_0000)
+        found = memory.find(mark.to_bytes(8, "little"))
+        while found >= 0:
+            if found > _R9 and _is_state(uc, pointer + found - _R9):
+                _known.append((offset, found - _R9))
+                return pointer + found - _R9
+            _write_r9(uc, mark)
+            found = memory.find(mark.to_bytes(8, "little"), found + 1)
+    _write_r9(uc, 0)
+    return None
 
 
 def _is_state(uc: c_void_p, address: int) -> bool:

@@ -909,6 +909,18 @@ def test_abort_of_the_engine_can_be_caught() -> None:
     lib.uc_close(uc)
 
 
+def test_each_engines_state_is_found_wherever_another_ones_was(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is a place that was right for one engine by chance not taken for that of all?"""
+    monkeypatch.setattr(abort, "_known", [(0, 64), (8, 1 << 20)])
+    engines = [binding.open_engine() for _ in range(3)]
+    states = {abort.cpu_state(uc) for uc in engines}
+    assert len(states) == 3
+    assert None not in states
+    for uc in engines:
+        lib.uc_close(uc)
+
+
 def test_abort_outside_a_run_is_the_c_librarys() -> None:
     """Does the engine still end the process where nobody can go on?"""
     program = """
