@@ -69,6 +69,7 @@ from guest_kernel.signal.signal import force_fatal_sig, signal_of
 from guest_kernel.syscall_table import load, number
 from guest_kernel.syscalls import DEFINITIONS, Adapter
 from guest_kernel.time import clocks, nanosleep
+from guest_kernel.time.hrtimer import tick_program_event
 from guest_kernel.time.timekeeping import ktime_get
 from guest_kernel.traps import (
     bad_area,
@@ -175,6 +176,7 @@ class HostCalls:
             HostCall.START_SLEEP_TIMER: lambda: start_sleep_timer(
                 k.current(), k.data(pcpu_hot).arg),
             HostCall.STOP_SLEEP_TIMER: lambda: finish_wait(k.current()),
+            HostCall.PROGRAM_EVENT: lambda: tick_program_event(k, k.data(pcpu_hot).arg),
             HostCall.BAD_IRET: lambda: self._sleeps(
                 lambda: do_group_exit(k.current(), SIGSEGV)),
         }

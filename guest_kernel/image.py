@@ -71,15 +71,17 @@ from guest_kernel.layout.stats import stats_data
 from guest_kernel.layout.tty import tty_data
 from guest_kernel.layout.workqueue import workqueue_data
 from guest_kernel.layout.xarray import xa_node
+from guest_kernel.lib import rbtree
 from guest_kernel.mm import pgtable
 from guest_kernel.mm.memory import FAULT_AROUND_PAGES
 from guest_kernel.mm.page_alloc import PCP_HIGH
 from guest_kernel.mm.slab import FREELIST_MASK
+from guest_kernel.sched import fair
 from guest_kernel.syscall_table import Row, load
 
 ASM: Final = sources.beside(__file__, "asm")
 FILES: Final = ("macros", "boot", "entry", "traps", "fault", "fork", "exit", "switch",
-                "kthread", "examples")
+                "fair", "kthread", "examples")
 BASE: Final = START_KERNEL_MAP + KERNEL_LOAD
 
 # The sections, and the label at the end of each.
@@ -92,7 +94,7 @@ GLOBALS: Final[tuple[type[Struct], ...]] = (pcpu_hot, sched_data, mm_data, vm_da
 
 # Calls that entry.asm answers itself; each has a hosted twin for reference.
 NATIVE: Final = frozenset({"sys_getpid", "sys_gettid", "sys_getuid", "sys_geteuid", "sys_getgid",
-                           "sys_getegid", "sys_set_robust_list"})
+                           "sys_getegid", "sys_set_robust_list", "sys_sched_yield"})
 
 # Calls that make a task: entry.asm saves the FPU's state for it first.
 EXITS: Final = frozenset({"sys_exit", "sys_exit_group"})
@@ -308,6 +310,31 @@ def _fault_numbers() -> dict[str, int]:
     }
 
 
+def _fair_numbers() -> dict[str, int]:
+    """Return what fair.asm and the end of a switch use."""
+    task = {f"TASK_{name.upper()}": task_struct.offsetof(path) for name, path in (
+        ("state", "__state"), ("sched_class", "sched_class"), ("active_mm", "active_mm"),
+        ("usage", "usage"), ("utime", "utime"), ("se_on_rq", "se.on_rq"))}
+    task |= {f"TASK_{name.upper()}": task_struct.offsetof(f"se.{name}") for name in (
+        "vruntime", "deadline", "vlag", "load_weight", "slice", "custom_slice", "run_node")}
+    queue = {f"RQ_{name.upper()}": sched_data.offsetof(f"runqueues.{name}") for name in (
+        "nr_running", "clock", "nr_switches", "quantum", "turn_cost", "hrtick", "curr")}
+    queue |= {f"RQ_{name.upper()}": sched_data.offsetof(f"runqueues.cfs.{name}") for name in (
+        "avg_vruntime", "avg_load", "zero_vruntime", "tasks_timeline")}
+    return task | queue | {
+        "RQ_CFS_NR_RUNNING": sched_data.offsetof("runqueues.cfs.nr_running"),
+        "RQ_TASKS_LEFTMOST": sched_data.offsetof("runqueues.cfs.tasks_timeline.rb_leftmost"),
+        "CACHED_STACKS": sched_data.offsetof("cached_stacks"),
+        "NR_CACHED_STACKS": sched.NR_CACHED_STACKS,
+        "RQ_EXPIRES_NEXT": sched_data.offsetof("expires_next"),
+        "FAIR_SCHED_CLASS": sched.FAIR_SCHED_CLASS, "FAIR_FAR": fair.FAR,
+        "NICE_0_LOAD": sched.NICE_0_LOAD, "NICE_0_SHIFT": sched.NICE_0_LOAD.bit_length() - 1,
+        "NICE_0_SHIFT_PLUS_1": sched.NICE_0_LOAD.bit_length(),
+        "STACK_END_MAGIC": sched.STACK_END_MAGIC, "TASK_DEAD": sched.TASK_DEAD,
+        "NOT_TIF_NEED_RESCHED": ~sched.TIF_NEED_RESCHED, "RB_BLACK": rbtree.BLACK,
+    }
+
+
 def _lazyinit_numbers() -> dict[str, int]:
     """Return what the example of lazy initialisation uses."""
     fields = {name.upper(): field.offset for kind in (lazy_init, li_request)
@@ -333,6 +360,7 @@ def numbers(rows: Sequence[Row]) -> dict[str, int]:
         ("prev_sum_exec_runtime", "se.prev_sum_exec_runtime"),
         ("uid", "uid"), ("euid", "euid"), ("gid", "gid"), ("egid", "egid"))}
     names |= _fault_numbers()
+    names |= _fair_numbers()
     names |= _lazyinit_numbers()
     names |= {f"HC_{call.name}": call.value for call in HostCall}
     names |= {name: value for name, value in vars(sched).items() if name.startswith("WORK_")}
@@ -347,8 +375,6 @@ def numbers(rows: Sequence[Row]) -> dict[str, int]:
         "HALF_PAGE": PAGE_SIZE // 2, "ROBUST_LIST_HEAD_SIZE": sched.ROBUST_LIST_HEAD_SIZE,
         "MINUS_ENOSYS": -Errno.ENOSYS,
         "THREAD_SIZE": THREAD_SIZE, "PAGE_SIZE": PAGE_SIZE,
-        "RQ_CLOCK": sched_data.offsetof("runqueues.clock"),
-        "RQ_NR_SWITCHES": sched_data.offsetof("runqueues.nr_switches"),
         "KTHREAD_DATA": sched.kthread.offsetof("data"),
         "KTHREAD_FLAGS": sched.kthread.offsetof("flags"),
         "KTHREAD_SHOULD_STOP": sched.KTHREAD_SHOULD_STOP,

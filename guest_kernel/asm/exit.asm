@@ -27,7 +27,7 @@ exec_mm_left:
 ; R13: an mm.  If its only user will use it no more, give back what it maps, and its tables.  Clobbers
 ; all but RBX, RBP, R12 to R15.
 zap_page_tables:
-    mov rax, gs:[PCPU_HOSTED_FAULTS]
+    mov rax, gs:[PCPU_HOSTED_ONLY]
     test rax, rax
     jnz zap_not
     cmp dword ptr [r13 + MM_MM_USERS], 1
@@ -57,18 +57,8 @@ zap_all:
 zap_vma:
     test rsi, rsi
     jz zap_vmas_done
-    mov edi, esi               ; its slab
-    and edi, PHYSICAL_MASK
-    shr edi, 12
-    shl edi, 6
-    add rdi, r11
-    test qword ptr [rdi], SLAB
+    call slab_of
     jz zap_vmas_done
-    mov r9, [rdi + PAGE_FREELIST]
-    test r9, r9
-    jz zap_vmas_done           ; it was full
-    cmp qword ptr [rdi + PAGE_INUSE], 1
-    jbe zap_vmas_done          ; it would be empty
     mov ecx, [rsi + VMA_VM_FLAGS]
     mov rdx, [rsi + VMA_VM_FILE]
     test rdx, rdx
@@ -110,6 +100,25 @@ zap_vma_put:
 zap_vmas_done:
     mov [r13 + MM_MMAP], rsi
 zap_not:
+    ret
+
+; RSI: an object, R11: mem_map.  Out: RDI: its slab, R9: the first free object there, ZF 0; or ZF 1: it
+; cannot be freed without changing the cache's lists.
+slab_of:
+    mov edi, esi
+    and edi, PHYSICAL_MASK
+    shr edi, 12
+    shl edi, 6
+    add rdi, r11
+    test qword ptr [rdi], SLAB
+    jz slab_of_not
+    mov r9, [rdi + PAGE_FREELIST]
+    test r9, r9
+    jz slab_of_not             ; it was full
+    cmp qword ptr [rdi + PAGE_INUSE], 1
+    ja slab_of_not             ; ZF 0; else it would be empty
+    xor r9d, r9d
+slab_of_not:
     ret
 
 ; RDI: a table, EDX: so many entries of it, ECX: levels of tables below it.  Out: EAX: how many
@@ -171,23 +180,9 @@ zap_reference:
 zap_last:
     cmp dword ptr [rax + PAGE_MAPCOUNT], 0
     jne zap_kept
-; RAX: the struct page of a frame that nobody else has.  free_page() in mm/page_alloc.py does this.
 zap_free:
-    cmp qword ptr [rax], 0
-    jne zap_kept
-    cmp qword ptr [rax + PAGE_MAPPING], 0
-    jne zap_kept
-    cmp qword ptr [r10 + MM_DATA_PCP_COUNT], PCP_HIGH
-    jae zap_kept
-    inc qword ptr [r10 + MM_DATA_PCP_COUNT]
-    mov qword ptr [rax + PAGE_MAPCOUNT], 0
-    lea rsi, [rax + PAGE_LRU]
-    mov rdx, [r10 + MM_DATA_PCP_LIST]
-    mov rax, [rdx + 8]
-    mov [rsi], rdx
-    mov [rsi + 8], rax
-    mov [rdx + 8], rsi
-    mov [r10 + MM_DATA_PCP_LIST], rsi
+    call free_frame
+    jz zap_kept
 zap_clear:
     mov qword ptr [rbx], 0
     jmp zap_next
@@ -205,4 +200,90 @@ zap_done:
     pop r15
     pop r14
     pop rbx
+    ret
+
+; RAX: the struct page of a frame that nobody else has, R10: mm_data.  Out: ZF 1: it is not freed.
+; Clobbers RAX, RDX, RSI.  free_page() in mm/page_alloc.py does the same.
+free_frame:
+    cmp qword ptr [rax], 0
+    jne free_frame_not
+    cmp qword ptr [rax + PAGE_MAPPING], 0
+    jne free_frame_not
+    cmp qword ptr [r10 + MM_DATA_PCP_COUNT], PCP_HIGH
+    jae free_frame_not
+    inc qword ptr [r10 + MM_DATA_PCP_COUNT]
+    mov qword ptr [rax + PAGE_MAPCOUNT], 0
+    lea rsi, [rax + PAGE_LRU]
+    mov rdx, [r10 + MM_DATA_PCP_LIST]
+    mov rax, [rdx + 8]
+    mov [rsi], rdx
+    mov [rsi + 8], rax
+    mov [rdx + 8], rsi
+    mov [r10 + MM_DATA_PCP_LIST], rsi
+    or rsp, rsp                ; ZF 0
+    ret
+free_frame_not:
+    xor eax, eax
+    ret
+
+; RAX: gs:[PCPU_PREV_DEAD]: nobody runs on its stack any more.  Free that and the address space that it
+; was the last to have loaded.  Clobbers all but RBX, RBP, R12 to R15.  finish_task_switch() in
+; process/exit.py does the same.
+finish_task_switch:
+    mov rcx, rax
+    mov rax, gs:[PCPU_HOSTED_ONLY]
+    test rax, rax
+    jnz finish_hosted
+    cmp dword ptr [rcx + TASK_USAGE], 1
+    jbe finish_hosted          ; the last reference
+    mov rsi, [rcx + TASK_ACTIVE_MM]
+    test rsi, rsi
+    jz finish_hosted
+    cmp dword ptr [rsi + MM_MM_USERS], 0
+    jne finish_hosted
+    cmp dword ptr [rsi + MM_MM_COUNT], 1
+    jne finish_hosted
+    lea r10, [rip + mm_data]
+    mov r11, [r10 + MM_DATA_MEM_MAP]
+    call slab_of
+    jz finish_hosted
+    lea r8, [rip + sched_data]
+    add r8, CACHED_STACKS
+    mov edx, NR_CACHED_STACKS
+finish_slot:
+    cmp qword ptr [r8], 0
+    je finish_pgd
+    add r8, 8
+    dec edx
+    jnz finish_slot
+    jmp finish_hosted
+finish_pgd:
+    mov eax, [rsi + MM_PGD]
+    and eax, PHYSICAL_MASK
+    shr eax, 6
+    add rax, r11
+    cmp dword ptr [rax + PAGE_REFCOUNT], 1
+    jne finish_hosted
+    cmp dword ptr [rax + PAGE_MAPCOUNT], -1
+    jne finish_hosted
+    push rsi
+    call free_frame
+    pop rsi
+    jz finish_hosted
+    dec dword ptr [rsi + MM_MM_COUNT]
+    movabs rax, FREELIST_MASK
+    xor rax, r9
+    mov [rsi], rax             ; kmem_cache_free()
+    mov [rdi + PAGE_FREELIST], rsi
+    dec qword ptr [rdi + PAGE_INUSE]
+    mov eax, [rcx + TASK_STACK]
+    and eax, PHYSICAL_MASK
+    mov [r8], rax
+    xor eax, eax
+    mov [rcx + TASK_STACK], rax
+    dec dword ptr [rcx + TASK_USAGE]
+    mov gs:[PCPU_PREV_DEAD], rax
+    ret
+finish_hosted:
+    HOST_CALL HC_FINISH_SWITCH
     ret

@@ -15,7 +15,7 @@ user_page_fault:
     sub eax, PF_USER           ; a write, or a read of what is absent; nothing else
     test eax, NOT_PF_WRITE
     jnz error_entry_call
-    mov rax, gs:[PCPU_HOSTED_FAULTS]
+    mov rax, gs:[PCPU_HOSTED_ONLY]
     test rax, rax
     jnz error_entry_call
     mov rax, gs:[PCPU_CURRENT_TASK]

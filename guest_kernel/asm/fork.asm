@@ -11,7 +11,7 @@ dup_mmap:
     push r14
     push r15
     mov r13, [rax + TASK_MM]
-    mov rax, gs:[PCPU_HOSTED_FAULTS]
+    mov rax, gs:[PCPU_HOSTED_ONLY]
     test rax, rax
     jnz dup_not
     test r13, r13

@@ -3,6 +3,8 @@
 ; Give the CPU to whom the scheduler picks; return when it is this task's turn again.
 ; Called in process context with IF 0; callee-saved registers are preserved.
 schedule:
+    call fair_schedule
+    jnz schedule_switch
     HOST_CALL HC_SCHEDULE
 ; The same when the next task has been picked already.
 schedule_switch:
@@ -16,8 +18,7 @@ schedule_switch:
     ; Here as the task that was switched to.
     mov rax, gs:[PCPU_PREV_DEAD]
     test rax, rax
-    jz schedule_stays
-    HOST_CALL HC_FINISH_SWITCH
+    jnz finish_task_switch
 schedule_stays:
     ret
 
@@ -108,7 +109,7 @@ ret_from_fork:
     mov rax, gs:[PCPU_PREV_DEAD]
     test rax, rax
     jz schedule_tail
-    HOST_CALL HC_FINISH_SWITCH
+    call finish_task_switch
 ; Store its number where clone(2) was told to.  If that cannot be done, the child runs all the same.
 schedule_tail:
     mov rax, gs:[PCPU_CURRENT_TASK]

@@ -22,3 +22,4 @@ class HostCall(IntEnum):
     KTIME_GET = 14  # pcpu_hot.arg: monotonic ns
     START_SLEEP_TIMER = 15  # wake current in pcpu_hot.arg ns; less than 0: not
     STOP_SLEEP_TIMER = 16  # do not wake it any more
+    PROGRAM_EVENT = 17  # interrupt at pcpu_hot.arg, monotonic ns

@@ -603,7 +603,7 @@ class pcpu_hot(Struct):
     prev_dead = Ptr(lambda: task_struct, "a dead task that was switched from; its stack is free")
     preempt_count = U32("not 0: no preemption; PREEMPT_MASK, HARDIRQ_MASK", writer="both")
     arg = I64("argument, and result, of a host call by a routine of the image", writer="both")
-    hosted_faults = U64("not 0: every page fault goes to the hosted half")
+    hosted_only = U64("not 0: the assembly leaves to the hosted half what both can do")
     dup_mm = VoidPtr("fork: the copy of current's mm that is ready, | 1: to be dropped; or 0",
                      writer="both")
     prev_mm = Ptr(lambda: mm_struct, "WORK_EXEC_MM: what execve has left, to be dropped")

@@ -181,7 +181,7 @@ def sched_init(k: Kernel, idle: task_struct, options: Options = _DEFAULTS) -> No
 
 
 def _turn_cost(k: Kernel) -> int:
-    """Return how many bytes of code lie between pick_next_task() and ring 3, at most.
+    """Return how many bytes of code lie between the choice of a task and ring 3, at most.
 
     The way of a task that was preempted in ring 3: through the rest of schedule(), do_host_work()
     and the return to user space.
@@ -189,8 +189,8 @@ def _turn_cost(k: Kernel) -> int:
     symbols = k.symbols
     if "schedule" not in symbols:
         return 0  # no image, no code
-    parts = (("schedule", "ret_from_fork"), ("do_host_work", "exit_work"),
-             ("exit_work", "bad_iret"))
+    parts = (("fair_turn_begins", "fair_end"), ("schedule", "ret_from_fork"),
+             ("do_host_work", "exit_work"), ("exit_work", "bad_iret"))
     return sum(symbols[end] - symbols[begin] for begin, end in parts)
 
 

@@ -76,7 +76,7 @@ _DEADLINE_FROM_NODE: Final = _DEADLINE - (_RUN_NODE >> 3)
 MIN_SLICE: Final = 100_000  # ns that a task may ask for at a time
 MAX_SLICE: Final = 100_000_000
 
-_FAR: Final = 1 << 30  # ns of virtual time; zero_vruntime is moved when it is so far behind
+FAR: Final = 1 << 30  # ns of virtual time; zero_vruntime is moved when it is so far behind
 
 
 class fair_sched_class(sched_class):
@@ -125,7 +125,7 @@ class fair_sched_class(sched_class):
             return
         # Nobody else waits: the tree is task's node alone, and becomes prev's.
         vruntime, weight = i64[w + _VRUNTIME], u64[w + _WEIGHT]
-        if vruntime - i64[q + _ZERO] > _FAR:
+        if vruntime - i64[q + _ZERO] > FAR:
             i64[q + _ZERO] = vruntime
         i64[q + _AVG_VRUNTIME] = (vruntime - i64[q + _ZERO]) * weight
         u64[q + _AVG_LOAD] = weight
@@ -316,7 +316,7 @@ def _enqueue_entity(k: Kernel, task: int) -> None:
     """Put ``task`` into the tree, behind those with the same deadline."""
     u64, i64, q, w = k.u64, k.i64, k.rq_word, task >> 3
     vruntime, weight = i64[w + _VRUNTIME], u64[w + _WEIGHT]
-    if vruntime - i64[q + _ZERO] > _FAR:
+    if vruntime - i64[q + _ZERO] > FAR:
         _move_zero(k)
     i64[q + _AVG_VRUNTIME] += (vruntime - i64[q + _ZERO]) * weight
     u64[q + _AVG_LOAD] += weight

@@ -21,7 +21,7 @@ def run(*, hosted: bool) -> tuple[Result, dict[str, int], int]:
     """Run the program; return its result, the faults by kind, and how many the hosted half saw."""
     with Session(seed=1) as session:
         k = session.kernel.k
-        k.data(pcpu_hot).hosted_faults = int(hosted)
+        k.data(pcpu_hot).hosted_only = int(hosted)
         calls = 0
         serve = session.machine.host_call
         assert serve is not None
@@ -51,7 +51,7 @@ def test_no_frame_is_lost_on_either_path() -> None:
     """Are as many frames free after the program as before, whoever answered its faults?"""
     for hosted in (False, True):
         with Session(seed=1) as session:
-            session.kernel.k.data(pcpu_hot).hosted_faults = int(hosted)
+            session.kernel.k.data(pcpu_hot).hosted_only = int(hosted)
             free = []
             for _ in range(3):
                 session.run([str(compile_c(PROGRAM))])

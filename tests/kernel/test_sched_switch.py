@@ -56,9 +56,11 @@ def _program(folder: Path, name: str, text: str) -> str:
 def _switches(session: Session, argv: list[str]) -> list[tuple[bool, bool, bool]]:
     """Run a program; return for each switch: from a kernel thread, to one, and if CR3 was loaded.
 
-    Switches between a program's start and end only.
+    Switches between a program's start and end only; the assembly, which makes some without a host
+    call, is told not to.
     """
     k = session.kernel.k
+    k.data(pcpu_hot).hosted_only = 1
     pcpu, queue = k.data(pcpu_hot), k.data(sched_data).runqueues
     call, found = session.kernel.call, []
 
