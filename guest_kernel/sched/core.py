@@ -226,11 +226,11 @@ def _begin_turn(k: Kernel, kind: sched_class, curr: int) -> None:
 def wakeup_preempt(task: task_struct) -> None:
     """``task`` has become runnable: decide whether it should run instead of the running one."""
     k: Kernel = task.k
-    u32 = k.u32
+    u32, pa = k.u32, task.pa
     curr = k.u64[k.rq_word + RQ_CURR] & PHYSICAL_MASK
-    kind, running = u32[(task.pa + TASK_CLASS) >> 2], u32[(curr + TASK_CLASS) >> 2]
+    kind, running = u32[(pa + TASK_CLASS) >> 2], u32[(curr + TASK_CLASS) >> 2]
     if kind == running:
-        SCHED_CLASSES[kind].wakeup_preempt(k, task.pa)
+        SCHED_CLASSES[kind].wakeup_preempt(k, pa)
     elif kind == RT_SCHED_CLASS or running == IDLE_SCHED_CLASS:
         resched_curr(k)
 

@@ -28,6 +28,7 @@ from guest_kernel.layout.sched import (
     NICE_0_LOAD,
     SCHED_IDLE,
     SCHED_NORMAL,
+    TIF_NEED_RESCHED,
     rq,
     task_struct,
 )
@@ -51,7 +52,7 @@ from guest_kernel.sched.rq import (
     SLICE,
     TASK_CLASS,
     TASK_POLICY,
-    need_resched,
+    TASK_TI_FLAGS,
     resched_curr,
     sched_class,
 )
@@ -148,24 +149,25 @@ class fair_sched_class(sched_class):
                 request if weight == NICE_0_LOAD else request * NICE_0_LOAD // weight)
 
     def wakeup_preempt(self, k: Kernel, task: int) -> None:
-        u32, i64 = k.u32, k.i64
-        curr = k.u64[k.rq_word + RQ_CURR] & PHYSICAL_MASK
-        if need_resched(k):
+        u32, u64, i64, q = k.u32, k.u64, k.i64, k.rq_word
+        curr = u64[q + RQ_CURR] & PHYSICAL_MASK
+        flags = (curr + TASK_TI_FLAGS) >> 3
+        if u64[flags] & TIF_NEED_RESCHED:
             return
-        idle, curr_idle = (u32[(t + TASK_POLICY) >> 2] == SCHED_IDLE for t in (task, curr))
-        if idle != curr_idle:
-            if curr_idle:
-                resched_curr(k)
+        policy, running = u32[(task + TASK_POLICY) >> 2], u32[(curr + TASK_POLICY) >> 2]
+        if policy != running and SCHED_IDLE in (policy, running):
+            if running == SCHED_IDLE:
+                u64[flags] |= TIF_NEED_RESCHED
             return
-        if u32[(task + TASK_POLICY) >> 2] != SCHED_NORMAL:
+        if policy != SCHED_NORMAL:
             return
         c, w = curr >> 3, task >> 3
-        if (_slice(k, task) < _slice(k, curr) and i64[c + _VLAG] == i64[c + _DEADLINE]
+        if (i64[c + _VLAG] == i64[c + _DEADLINE] and _slice(k, task) < _slice(k, curr)
                 and _is_eligible(k, task)
                 and (i64[w + _DEADLINE] < i64[c + _DEADLINE] or not _is_eligible(k, curr))):
             i64[c + _VLAG] += 1  # a shorter request need not wait for the end of the slice
         if _pick_eevdf(k) == task:
-            resched_curr(k)
+            u64[flags] |= TIF_NEED_RESCHED
 
     def update_curr(self, k: Kernel, task: int, delta: int) -> None:
         i64, w = k.i64, task >> 3
@@ -222,22 +224,15 @@ def _slice(k: Kernel, task: int) -> int:
     return quantum
 
 
-def _curr(k: Kernel) -> int:
-    """Return the running task if it is a fair one that is still to be runnable, else 0."""
-    curr: int = k.u64[k.rq_word + RQ_CURR] & PHYSICAL_MASK
-    u32 = k.u32
-    fair = u32[(curr + TASK_CLASS) >> 2] == FAIR_SCHED_CLASS and u32[(curr + ON_RQ) >> 2]
-    return curr if fair else 0
-
-
 def _sums(k: Kernel) -> tuple[int, int]:
     """Return, over all runnable fair tasks, the weighted sum of vruntimes, and of weights."""
-    u64, i64, q = k.u64, k.i64, k.rq_word
+    u64, u32, i64, q = k.u64, k.u32, k.i64, k.rq_word
     average, load = i64[q + _AVG_VRUNTIME], u64[q + _AVG_LOAD]
-    curr = _curr(k)
-    if curr:
-        weight = u64[(curr >> 3) + _WEIGHT]
-        average += (i64[(curr >> 3) + _VRUNTIME] - i64[q + _ZERO]) * weight
+    curr = u64[q + RQ_CURR] & PHYSICAL_MASK
+    if u32[(curr + TASK_CLASS) >> 2] == FAIR_SCHED_CLASS and u32[(curr + ON_RQ) >> 2]:
+        w = curr >> 3
+        weight = u64[w + _WEIGHT]
+        average += (i64[w + _VRUNTIME] - i64[q + _ZERO]) * weight
         load += weight
     return average, load
 
@@ -293,16 +288,18 @@ def _pick_eevdf(k: Kernel) -> int:
 
 def _place_entity(k: Kernel, task: int, flags: int) -> None:
     """Decide where in virtual time ``task`` joins the others: with the lag that it left with."""
-    u64, i64, w = k.u64, k.i64, task >> 3
-    weight = u64[w + _WEIGHT]
+    i64, w = k.i64, task >> 3
+    weight = k.u64[w + _WEIGHT]
     request = _slice(k, task) * NICE_0_LOAD // weight
     average, load = _sums(k)
     vruntime = i64[k.rq_word + _ZERO]
     if load:
-        # Its joining moves the average towards it, which would lessen the lag.
-        lag = i64[w + _VLAG] * (load + weight)
-        lag = lag // load if lag >= 0 else -(-lag // load)
-        vruntime += average // load - lag
+        vruntime += average // load
+        lag = i64[w + _VLAG]
+        if lag:
+            # Its joining moves the average towards it, which would lessen the lag.
+            lag *= load + weight
+            vruntime -= lag // load if lag >= 0 else -(-lag // load)
     i64[w + _VRUNTIME] = vruntime
     if flags & ENQUEUE_RESTORE:
         i64[w + _DEADLINE] += vruntime
@@ -320,8 +317,12 @@ def _enqueue_entity(k: Kernel, task: int) -> None:
         _move_zero(k)
     i64[q + _AVG_VRUNTIME] += (vruntime - i64[q + _ZERO]) * weight
     u64[q + _AVG_LOAD] += weight
-    node, deadline = task + _RUN_NODE + PAGE_OFFSET, i64[w + _DEADLINE]
-    link, parent, leftmost = q + _ROOT, 0, True
+    node, n = task + _RUN_NODE + PAGE_OFFSET, (task + _RUN_NODE) >> 3
+    if not u64[q + _ROOT]:  # nobody else waits
+        u64[n], u64[n + LEFT], u64[n + RIGHT] = BLACK, 0, 0
+        u64[q + _ROOT] = u64[q + _LEFTMOST] = node
+        return
+    deadline, link, parent, leftmost = i64[w + _DEADLINE], q + _ROOT, 0, True
     while child := u64[link]:
         parent = child
         c = (child & PHYSICAL_MASK) >> 3
@@ -330,7 +331,6 @@ def _enqueue_entity(k: Kernel, task: int) -> None:
         else:
             link = c + RIGHT
             leftmost = False
-    n = (node & PHYSICAL_MASK) >> 3
     u64[n] = parent
     u64[n + LEFT] = u64[n + RIGHT] = 0
     u64[link] = node
