@@ -48,7 +48,7 @@ from guest_kernel.layout.page import mm_data
 from guest_kernel.layout.rbtree import rb_node
 from guest_kernel.layout.sched import RLIMIT_AS, RLIMIT_DATA, signal_struct, task_struct
 from guest_kernel.layout.sched import rlimit as rlimit_struct
-from guest_kernel.lib.list import list_add_tail, list_add_tail_va, list_del, list_del_va
+from guest_kernel.lib.list import list_add_tail_va, list_del, list_del_va
 from guest_kernel.lib.rbtree import rb_build_va, rb_erase_va, rb_insert_color_va, rb_link_node_va
 from guest_kernel.mm.filemap import fput, get_file
 from guest_kernel.mm.pgtable import NX, PROTNONE, RW, US, A, P, current_pa
@@ -68,6 +68,8 @@ _NEXT: Final = vm_area_struct.offsetof("vm_next") >> 3
 _PREV: Final = vm_area_struct.offsetof("vm_prev") >> 3
 _MM: Final = vm_area_struct.offsetof("vm_mm") >> 3
 _FLAGS: Final = vm_area_struct.offsetof("vm_flags") >> 3
+_PGOFF: Final = vm_area_struct.offsetof("vm_pgoff") >> 3
+_PAGE_PROT: Final = vm_area_struct.offsetof("vm_page_prot") >> 3
 _FILE: Final = vm_area_struct.offsetof("vm_file") >> 3
 _ANON_VMA: Final = vm_area_struct.offsetof("anon_vma") >> 3
 _OPS: Final = vm_area_struct.offsetof("vm_ops") >> 3  # and anon_vma_chain in the high half
@@ -87,6 +89,12 @@ _RB_RIGHT: Final = (rb_node.offsetof("rb_right")) >> 3
 _MM_MMAP: Final = mm_struct.offsetof("mmap")
 _MM_RB: Final = mm_struct.offsetof("mm_rb")
 _MM_CACHE: Final = mm_struct.offsetof("mmap_cache")
+_MAP_COUNT: Final = mm_struct.offsetof("map_count")
+_TOTAL_VM: Final = mm_struct.offsetof("total_vm") >> 3
+_DATA_VM: Final = mm_struct.offsetof("data_vm") >> 3
+_EXEC_VM: Final = mm_struct.offsetof("exec_vm") >> 3
+_STACK_VM: Final = mm_struct.offsetof("stack_vm") >> 3
+_HIWATER_VM: Final = mm_struct.offsetof("hiwater_vm") >> 3
 
 _EMPTY_MM: Final = mm_struct.zeros(
     "mmap", "mmap_cache", "mm_rb", "map_count", "total_vm", "data_vm", "exec_vm", "stack_vm",
@@ -126,13 +134,25 @@ def capable(k: Kernel) -> bool:
 # ------------------------------------------------------------------------------- finding
 
 def find_vma_pa(k: Kernel, mm_pa: int, va: int) -> int:
-    """Return the physical address of the first VMA that ends after ``va``; 0: there is none."""
+    """Return the physical address of the first VMA that ends after ``va``; 0: there is none.
+
+    Who looks twice looks close by: the one that was found last, and its neighbours, come first.
+    """
     u64 = k.u64
     cached = u64[(mm_pa + _MM_CACHE) >> 3] & PHYSICAL_MASK
     if cached:
         vma = cached >> 3
-        if u64[vma + VMA_START] <= va < u64[vma + VMA_END]:
-            return cached
+        if u64[vma + VMA_START] <= va:
+            if va < u64[vma + VMA_END]:
+                return cached
+            cached = u64[vma + _NEXT] & PHYSICAL_MASK
+            if cached and va < u64[(cached >> 3) + VMA_END]:
+                u64[(mm_pa + _MM_CACHE) >> 3] = cached + PAGE_OFFSET
+                return cached
+        else:
+            prev = (u64[vma + _PREV] & PHYSICAL_MASK) >> 3
+            if not prev or u64[prev + VMA_END] <= va:
+                return cached
     found = 0
     node = u64[(mm_pa + _MM_RB) >> 3] & PHYSICAL_MASK
     while node:
@@ -234,21 +254,23 @@ def is_data_mapping(vm_flags: int) -> bool:
 
 def vm_stat_account(mm: mm_struct, vm_flags: int, nr_pages: int) -> None:
     """Count pages that such a mapping gains, or loses if negative."""
-    mm.total_vm += nr_pages
+    u64, m = mm.k.u64, mm.pa >> 3
+    total = u64[m + _TOTAL_VM] + nr_pages
+    u64[m + _TOTAL_VM] = total
     if vm_flags & (VM_EXEC | VM_WRITE | VM_STACK) == VM_EXEC:
-        mm.exec_vm += nr_pages
+        u64[m + _EXEC_VM] += nr_pages
     elif vm_flags & VM_STACK:
-        mm.stack_vm += nr_pages
+        u64[m + _STACK_VM] += nr_pages
     elif is_data_mapping(vm_flags):
-        mm.data_vm += nr_pages
-    if nr_pages > 0 and mm.total_vm > mm.hiwater_vm:
-        mm.hiwater_vm = mm.total_vm
+        u64[m + _DATA_VM] += nr_pages
+    if total > u64[m + _HIWATER_VM]:
+        u64[m + _HIWATER_VM] = total
 
 
 def may_expand_vm(mm: mm_struct, vm_flags: int, nr_pages: int) -> bool:
     """Tell whether RLIMIT_AS and RLIMIT_DATA allow ``nr_pages`` more."""
     k: Kernel = mm.k
-    if mm.total_vm + nr_pages > rlimit(k, RLIMIT_AS) >> PAGE_SHIFT:
+    if k.u64[(mm.pa >> 3) + _TOTAL_VM] + nr_pages > rlimit(k, RLIMIT_AS) >> PAGE_SHIFT:
         return False
     if is_data_mapping(vm_flags):
         data_vm = mm.data_vm + nr_pages
@@ -286,10 +308,12 @@ def vm_area_alloc(mm: mm_struct, start: int, end: int, vm_flags: int,
     Raises:
         OutOfFrames.
     """
-    vma = kzalloc(mm.k, vm_area_struct)
-    vma.vm_mm = mm
-    vma.vm_start, vma.vm_end, vma.vm_pgoff = start, end, pgoff
-    vma_set_flags(vma, vm_flags)
+    k: Kernel = mm.k
+    vma = kzalloc(k, vm_area_struct)
+    u64, v = k.u64, vma.pa >> 3
+    u64[v + _MM] = mm.va
+    u64[v + VMA_START], u64[v + VMA_END], u64[v + _PGOFF] = start, end, pgoff
+    u64[v + _FLAGS], u64[v + _PAGE_PROT] = vm_flags, vm_get_page_prot(vm_flags)
     return vma
 
 
@@ -367,12 +391,13 @@ def vma_link(mm: mm_struct, vma: vm_area_struct) -> None:
     rb_link_node_va(u64, va + _RB, parent, link)
     rb_insert_color_va(u64, va + _RB, m + _MM_RB)
 
-    mapping = _file_mapping(vma)
-    if mapping is not None:
-        list_add_tail(vma.shared, mapping.i_mmap)
-        if vma.vm_flags & (VM_SHARED | VM_MAYWRITE) == VM_SHARED | VM_MAYWRITE:
-            mapping.i_mmap_writable += 1
-    mm.map_count += 1
+    file = u64[v + _FILE] & PHYSICAL_MASK
+    if file:
+        mapping = u64[(file + _F_MAPPING) >> 3] & PHYSICAL_MASK
+        list_add_tail_va(u64, va + _SHARED, mapping + (PAGE_OFFSET + _I_MMAP))
+        if u64[v + _FLAGS] & _SHARED_WRITABLE == _SHARED_WRITABLE:
+            k.i32[(mapping + _I_MMAP_WRITABLE) >> 2] += 1
+    k.u32[(m + _MAP_COUNT) >> 2] += 1
 
 
 def vma_unlink(vma: vm_area_struct) -> None:

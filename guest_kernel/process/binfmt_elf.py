@@ -276,6 +276,11 @@ def push_strings(k: Kernel, argv: list[bytes], envp: list[bytes], filename: byte
     return Strings(addresses[: len(argv)], addresses[len(argv) : -1], addresses[-1], bottom)
 
 
+_M64: Final = (1 << 64) - 1
+_auxv: Final = struct.Struct("<40Q")
+_SAVED_AUXV: Final = mm_struct.offsetof("saved_auxv")
+
+
 def create_elf_tables(task: task_struct, mm: mm_struct, strings: Strings, header: ElfHeader,
                       program: Loaded, interp_base: int) -> int:
     """Write argc, argv, envp and the auxiliary vector below the strings.
@@ -285,22 +290,21 @@ def create_elf_tables(task: task_struct, mm: mm_struct, strings: Strings, header
     """
     k: Kernel = task.k
     platform = (strings.bottom & ~0xF) - 16
-    copy_to_user(k, platform, b"x86_64\0")
     random = platform - 16
-    copy_to_user(k, random, k.get_random_bytes(16))
-    auxv = [
+    auxv = _auxv.pack(
         AT_HWCAP, HWCAP, AT_PAGESZ, PAGE_SIZE, AT_CLKTCK, CLOCKS_PER_SEC, AT_PHDR, program.phdr,
         AT_PHENT, record("Elf_Phdr").size, AT_PHNUM, len(header.phdrs), AT_BASE, interp_base,
-        AT_FLAGS, 0, AT_ENTRY, program.entry, AT_UID, task.uid, AT_EUID, task.euid,
+        AT_FLAGS, 0, AT_ENTRY, program.entry & _M64, AT_UID, task.uid, AT_EUID, task.euid,
         AT_GID, task.gid, AT_EGID, task.egid, AT_SECURE, 0, AT_RANDOM, random, AT_HWCAP2, 0,
-        AT_EXECFN, strings.execfn, AT_PLATFORM, platform, AT_MINSIGSTKSZ, MINSIGSTKSZ, AT_NULL, 0,
-    ]
-    words = [len(strings.argv), *strings.argv, 0, *strings.envp, 0, *auxv]
-    rsp = (random - 8 * len(words)) & ~0xF
-    copy_to_user(k, rsp, struct.pack(f"<{len(words)}Q", *(word & (1 << 64) - 1 for word in words)))
-    saved = mm.saved_auxv
-    for index, word in enumerate(auxv):
-        saved[index] = word & (1 << 64) - 1
+        AT_EXECFN, strings.execfn, AT_PLATFORM, platform, AT_MINSIGSTKSZ, MINSIGSTKSZ, AT_NULL, 0)
+    words = [len(strings.argv), *strings.argv, 0, *strings.envp, 0]
+    size = 8 * len(words) + len(auxv)
+    rsp = (random - size) & ~0xF
+    table = struct.pack(f"<{len(words)}Q", *words) + auxv
+    copy_to_user(k, rsp, b"".join((table.ljust(random - rsp, b"\0"), k.get_random_bytes(16),
+                                   b"x86_64\0")))
+    saved = mm.pa + _SAVED_AUXV
+    k.u8[saved : saved + len(auxv)] = auxv
     mm.start_stack = rsp
     first = strings.argv[0] if strings.argv else strings.bottom
     after = strings.envp[0] if strings.envp else strings.execfn
