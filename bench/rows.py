@@ -245,7 +245,7 @@ def _cow() -> dict[str, Measurement]:
         seconds = json.loads(answer([sys.executable, "-m", "bench.callback"]))["callback"]
         return Sample(seconds, seconds)
 
-    return {**_loop(_c("cow_loop"), more=1024, ringlet=21, qemu=41, native=101),
+    return {**_loop(_c("cow_loop"), more=1024, ringlet=101, qemu=101, native=201),
             "callback": callback}
 
 
