@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from guest_kernel.errors import Errno, SyscallError
+from guest_kernel.kernel import Kernel
 from guest_kernel.layout.xarray import XA_FLAGS_TRACK_FREE, idr, xarray
 from guest_kernel.lib.xarray import (
     ULONG_MAX,
@@ -25,7 +26,7 @@ from guest_kernel.lib.xarray import (
     xa_erase,
     xa_find,
     xa_init,
-    xa_load,
+    xa_load_pa,
     xa_store,
 )
 
@@ -111,8 +112,12 @@ def idr_set_cursor(table: idr, cursor: int) -> None:
 
 def idr_find(table: idr, number: int) -> int:
     """Return what has ``number``, or 0."""
-    base: int = table.k.u32[(table.pa + _BASE) >> 2]
-    return xa_load(xarray(table.k, table.pa + _RT), number - base & ULONG_MAX)
+    return idr_find_pa(table.k, table.pa, number)
+
+
+def idr_find_pa(k: Kernel, table: int, number: int) -> int:
+    """Do as :func:`idr_find` in the idr at a physical address."""
+    return xa_load_pa(k, table + _RT, number - k.u32[(table + _BASE) >> 2] & ULONG_MAX)
 
 
 def idr_remove(table: idr, number: int) -> int:

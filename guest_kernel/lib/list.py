@@ -12,7 +12,7 @@ See: Linux include/linux/list.h, lib/list_debug.c.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, TypeVar
+from typing import Final, NoReturn, TypeVar
 
 from guest_kernel.errors import BUG
 from guest_kernel.layout.declare import PHYSICAL_MASK, Struct
@@ -54,10 +54,7 @@ def list_del(entry: list_head) -> None:
 
 def list_del_init(entry: list_head) -> None:
     """Take ``entry`` out of its list; then it is on none, and may be taken out again."""
-    u64 = entry.k.u64
-    va = entry.va
-    list_del_va(u64, va)
-    u64[entry.pa >> 3] = u64[(entry.pa >> 3) + 1] = va
+    list_del_init_va(entry.k.u64, entry.va)
 
 
 def list_move(entry: list_head, head: list_head) -> None:
@@ -224,26 +221,34 @@ def list_del_va(u64: memoryview, entry: int) -> None:
     """Take the node at ``entry`` out of its list and leave its pointers as they are."""
     e = (entry & PHYSICAL_MASK) >> 3
     following, previous = u64[e], u64[e + 1]
+    f, p = ((following & PHYSICAL_MASK) >> 3) + 1, (previous & PHYSICAL_MASK) >> 3
+    if u64[p] != entry or u64[f] != entry:
+        _list_del_bug(u64, entry)
+    u64[p], u64[f] = following, previous
+
+
+def list_del_init_va(u64: memoryview, entry: int) -> None:
+    """Take the node at ``entry`` out of its list; see :func:`list_del_init`."""
+    e = (entry & PHYSICAL_MASK) >> 3
+    following, previous = u64[e], u64[e + 1]
+    f, p = ((following & PHYSICAL_MASK) >> 3) + 1, (previous & PHYSICAL_MASK) >> 3
+    if u64[p] != entry or u64[f] != entry:
+        _list_del_bug(u64, entry)
+    u64[p], u64[f] = following, previous
+    u64[e] = u64[e + 1] = entry
+
+
+def _list_del_bug(u64: memoryview, entry: int) -> NoReturn:
+    """Say why the node at ``entry`` cannot be taken out of its list."""
+    e = (entry & PHYSICAL_MASK) >> 3
+    following, previous = u64[e], u64[e + 1]
     if following == LIST_POISON1:
         BUG(f"list_del corruption: {entry:#x} is on no list, it was deleted before")
-    f = ((following & PHYSICAL_MASK) >> 3) + 1
-    p = (previous & PHYSICAL_MASK) >> 3
-    if u64[p] != entry:
-        BUG(f"list_del corruption: prev->next is {u64[p]:#x}, not {entry:#x} (prev={previous:#x})")
-    if u64[f] != entry:
-        BUG(f"list_del corruption: next->prev is {u64[f]:#x}, not {entry:#x} (next={following:#x})")
-    u64[p] = following
-    u64[f] = previous
-
-
-def list_del_init_pa(u64: memoryview, node: int) -> None:
-    """Do as :func:`list_del_init` with the node at a physical address."""
-    n = node >> 3
-    va = u64[((u64[n] & PHYSICAL_MASK) >> 3) + 1]  # as its neighbour names it
-    if va & PHYSICAL_MASK != node:
-        BUG(f"list_del corruption: next->prev is {va:#x}, not the node at {node:#x}")
-    list_del_va(u64, va)
-    u64[n] = u64[n + 1] = va
+    after = u64[(previous & PHYSICAL_MASK) >> 3]
+    if after != entry:
+        BUG(f"list_del corruption: prev->next is {after:#x}, not {entry:#x} (prev={previous:#x})")
+    before = u64[((following & PHYSICAL_MASK) >> 3) + 1]
+    BUG(f"list_del corruption: next->prev is {before:#x}, not {entry:#x} (next={following:#x})")
 
 
 def list_for_each_va(u64: memoryview, head: int) -> Iterator[int]:

@@ -66,9 +66,13 @@ def xa_empty(xa: xarray) -> bool:
 
 def xa_load(xa: xarray, index: int) -> int:
     """Return the entry at ``index``, or 0."""
-    k: Kernel = xa.k
+    return xa_load_pa(xa.k, xa.pa, index)
+
+
+def xa_load_pa(k: Kernel, xa: int, index: int) -> int:
+    """Return the entry at ``index`` of the array at a physical address, or 0."""
     u64, u8 = k.u64, k.u8
-    entry = u64[(xa.pa + _HEAD) >> 3]
+    entry: int = u64[(xa + _HEAD) >> 3]
     if not entry & _NODE:
         return 0 if index else entry
     node = entry - _NODE & PHYSICAL_MASK

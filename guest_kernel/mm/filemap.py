@@ -23,7 +23,7 @@ from guest_kernel.errors import BUG, Errno, SyscallError
 from guest_kernel.layout.declare import PAGE_OFFSET, PHYSICAL_MASK
 from guest_kernel.layout.fs import Ops, address_space, file, inode
 from guest_kernel.layout.page import PG_held_code, mm_data, page
-from guest_kernel.lib.xarray import xa_erase, xa_for_each, xa_load, xa_store
+from guest_kernel.lib.xarray import xa_erase, xa_for_each, xa_load, xa_load_pa, xa_store
 from guest_kernel.mm.iov_iter import iov_iter, kiocb
 from guest_kernel.mm.page_alloc import (
     OutOfFrames,
@@ -43,6 +43,7 @@ _ZERO_PAGE: Final = memoryview(bytes(PAGE_SIZE))
 
 _I_SIZE: Final = inode.offsetof("i_size")
 _I_MAPPING: Final = inode.offsetof("i_mapping")
+_I_PAGES: Final = address_space.offsetof("i_pages")
 _NRPAGES: Final = address_space.offsetof("nrpages")
 _I_MMAP: Final = address_space.offsetof("i_mmap")
 _F_COUNT: Final = file.offsetof("f_count")
@@ -81,14 +82,23 @@ def get_file(f: file) -> file:
 
 def fput(f: file) -> None:
     """Drop a reference to an open file; the last one closes it."""
-    i64, at = f.k.i64, (f.pa + _F_COUNT) >> 3
-    i64[at] -= 1
-    if not i64[at]:
-        if _release_file is None:
-            BUG(f"{f!r}: nobody has registered to release files")
-        _release_file(f)
-    elif i64[at] < 0:
-        BUG(f"{f!r}: f_count is {i64[at]}")
+    fput_pa(f.k, f.pa)
+
+
+def fput_pa(k: Kernel, f: int) -> None:
+    """Do as :func:`fput` with the file at a physical address."""
+    i64, at = k.i64, (f + _F_COUNT) >> 3
+    i64[at] = left = i64[at] - 1
+    if left <= 0:
+        _last_reference(file(k, f), left)
+
+
+def _last_reference(f: file, left: int) -> None:
+    if left < 0:
+        BUG(f"{f!r}: f_count is {left}")
+    if _release_file is None:
+        BUG(f"{f!r}: nobody has registered to release files")
+    _release_file(f)
 
 
 def vma_file_page(f: file, index: int) -> int:
@@ -132,7 +142,7 @@ def filemap_get_page(mapping: address_space, index: int) -> int:
     Raises:
         OutOfFrames: no frame for a hole.
     """
-    pa = xa_load(mapping.i_pages, index) & PHYSICAL_MASK
+    pa = xa_load_pa(mapping.k, mapping.pa + _I_PAGES, index) & PHYSICAL_MASK
     if not pa:
         k = mapping.k
         pa = get_zeroed_page(k)
@@ -225,13 +235,13 @@ def generic_file_read_iter(iocb: kiocb, to: iov_iter) -> int:
     k = f.k
     u8 = k.u8
     host = k.u64[(f.pa + _F_INODE) >> 3] & PHYSICAL_MASK
-    pages = address_space(k, k.u64[(host + _I_MAPPING) >> 3] & PHYSICAL_MASK).i_pages
+    pages = (k.u64[(host + _I_MAPPING) >> 3] & PHYSICAL_MASK) + _I_PAGES
     pos = start = iocb.ki_pos
     end = min(k.i64[(host + _I_SIZE) >> 3], pos + to.count)
     while pos < end:
         offset = pos & _OFFSET
         size = min(PAGE_SIZE - offset, end - pos)
-        pa = xa_load(pages, pos >> PAGE_SHIFT) & PHYSICAL_MASK
+        pa = xa_load_pa(k, pages, pos >> PAGE_SHIFT) & PHYSICAL_MASK
         if pa:
             moved = to.copy_to_iter(u8[pa + offset : pa + offset + size])
         else:
@@ -288,7 +298,7 @@ def generic_perform_write(iocb: kiocb, source: iov_iter) -> int:
 def _write_page(k: Kernel, mapping: address_space, pos: int, data: bytes) -> None:
     """Store ``data``, which does not cross a page, at byte ``pos`` of the file."""
     index, offset = pos >> PAGE_SHIFT, pos & _OFFSET
-    pa = xa_load(mapping.i_pages, index) & PHYSICAL_MASK
+    pa = xa_load_pa(mapping.k, mapping.pa + _I_PAGES, index) & PHYSICAL_MASK
     if pa:
         k.u8[pa + offset : pa + offset + len(data)] = data
         _flush_code(k, pa)

@@ -40,7 +40,7 @@ from guest_kernel.lib.list import (
     hlist_empty,
     list_add_tail,
     list_del_init,
-    list_del_init_pa,
+    list_del_init_va,
     list_empty,
     list_for_each_entry,
 )
@@ -55,9 +55,9 @@ from guest_kernel.process.fork import (
 from guest_kernel.process.pid import (
     PIDTYPE_PGID,
     PIDTYPE_PID,
-    PIDTYPE_SID,
     PIDTYPE_TGID,
     detach_pid,
+    detach_process,
     find_pid,
     task_pgrp,
     task_pid,
@@ -379,13 +379,14 @@ def _exit_signal(task: task_struct) -> None:
     assert number is not None
     if not hlist_empty(number.inodes):
         proc_flush_pid(number)
-    detach_pid(task, PIDTYPE_PID)
+    va = task.va
     if group_dead:
-        for kind in (PIDTYPE_TGID, PIDTYPE_PGID, PIDTYPE_SID):
-            detach_pid(task, kind)
-        list_del_init_pa(u64, task.pa + _TASKS)
-        list_del_init_pa(u64, task.pa + _SIBLING)
-    list_del_init_pa(u64, task.pa + _THREAD_NODE)
+        detach_process(task)
+        list_del_init_va(u64, va + _TASKS)
+        list_del_init_va(u64, va + _SIBLING)
+    else:
+        detach_pid(task, PIDTYPE_PID)
+    list_del_init_va(u64, va + _THREAD_NODE)
     k.data(sched_data).nr_threads -= 1
     put_process_slot(task)
     flush_sigqueue(task.pending)

@@ -37,7 +37,7 @@ from guest_kernel.layout.sched import PIDTYPE_TGID as PIDTYPE_TGID
 from guest_kernel.layout.xarray import idr
 from guest_kernel.lib.idr import (
     idr_alloc_cyclic,
-    idr_find,
+    idr_find_pa,
     idr_get_cursor,
     idr_init,
     idr_remove,
@@ -55,6 +55,11 @@ _SIGNAL: Final = task_struct.offsetof("signal")
 _PIDS: Final = signal_struct.offsetof("pids")
 _LINK_SIZE: Final = hlist_node.size
 _HEAD_SIZE: Final = hlist_head.size
+# Of the kinds but PIDTYPE_PID: the link of it, behind _PID_LINKS, and the list, behind a number.
+_TGID_LINK, _PGID_LINK, _SID_LINK = (
+    kind * _LINK_SIZE for kind in (PIDTYPE_TGID, PIDTYPE_PGID, PIDTYPE_SID))
+_TGID_TASKS, _PGID_TASKS, _SID_TASKS = (
+    pid.offsetof("tasks") + kind * _HEAD_SIZE for kind in (PIDTYPE_TGID, PIDTYPE_PGID, PIDTYPE_SID))
 _COUNT: Final = pid.offsetof("count") >> 2
 _TASKS: Final = pid.offsetof("tasks")
 _NR: Final = pid.offsetof("numbers") + upid.offsetof("nr") >> 2
@@ -77,13 +82,9 @@ def pid_init(k: Kernel, pid_max: int = PID_MAX_DEFAULT) -> None:
     idr_init(data.init_pid_ns.idr)
 
 
-def _idr(k: Kernel) -> idr:
-    return idr(k, k.data(sched_data).pa + (_INIT_PID_NS + _IDR))
-
-
 def find_pid(k: Kernel, nr: int) -> pid | None:
     """Return the struct pid of number ``nr``."""
-    va = idr_find(_idr(k), nr)
+    va = idr_find_pa(k, k.data(sched_data).pa + (_INIT_PID_NS + _IDR), nr)
     return pid(k, va & PHYSICAL_MASK) if va else None
 
 
@@ -94,24 +95,25 @@ def alloc_pid(k: Kernel) -> pid:
         SyscallError: EAGAIN, all are in use.
         OutOfFrames: nothing has changed.
     """
-    data = k.data(sched_data).pa
+    globals_ = k.data(sched_data)
+    data, u32 = globals_.pa, k.u32
     new = kzalloc(k, pid)
-    numbers = _idr(k)
+    pa = new.pa
+    numbers = idr(k, data + (_INIT_PID_NS + _IDR))
     # Init needs 1; after that, numbers of the early ones are not given out again.
     first = RESERVED_PIDS if idr_get_cursor(numbers) > RESERVED_PIDS else 1
     try:
-        nr = idr_alloc_cyclic(numbers, new.pa + PAGE_OFFSET, first, k.i32[(data + _PID_MAX) >> 2])
+        nr = idr_alloc_cyclic(numbers, pa + PAGE_OFFSET, first, u32[(data + _PID_MAX) >> 2])
     except SyscallError:
         kfree(new)
         raise SyscallError(Errno.EAGAIN) from None
     except BaseException:
         kfree(new)
         raise
-    u32 = k.u32
-    u32[(new.pa >> 2) + _COUNT] = 1
-    u32[(new.pa >> 2) + _NR] = nr
-    k.u64[(new.pa >> 3) + _NS] = pid_namespace(k, data + _INIT_PID_NS).va
-    u32[(data + _INIT_PID_NS + _PID_ALLOCATED) >> 2] += 1
+    u32[(pa >> 2) + _COUNT] = 1
+    u32[(pa >> 2) + _NR] = nr
+    k.u64[(pa >> 3) + _NS] = globals_.va + _INIT_PID_NS
+    u32[(data + (_INIT_PID_NS + _PID_ALLOCATED)) >> 2] += 1
     return new
 
 
@@ -166,7 +168,9 @@ def task_pid_type(task: task_struct, kind: int) -> pid | None:
 
 def task_pid(task: task_struct) -> pid | None:
     """Return the thread's number."""
-    return task_pid_type(task, PIDTYPE_PID)
+    k: Kernel = task.k
+    va = k.u64[(task.pa + _THREAD_PID) >> 3]
+    return pid(k, va & PHYSICAL_MASK) if va else None
 
 
 def task_pgrp(task: task_struct) -> pid | None:
@@ -230,27 +234,57 @@ def attach_process(task: task_struct, parent: task_struct, number: pid) -> None:
     Preconditions:
         ``task`` is the only thread of its group.
     """
-    u64 = task.k.u64
-    va = number.va
-    u64[(task.pa + _THREAD_PID) >> 3] = va
-    own, inherited = (((u64[(t.pa + _SIGNAL) >> 3] & PHYSICAL_MASK) + _PIDS) >> 3
-                      for t in (task, parent))
-    u64[own + PIDTYPE_TGID] = va
-    u64[own + PIDTYPE_PGID] = u64[inherited + PIDTYPE_PGID] or va
-    u64[own + PIDTYPE_SID] = u64[inherited + PIDTYPE_SID] or va
-    for kind in (PIDTYPE_TGID, PIDTYPE_PGID, PIDTYPE_SID, PIDTYPE_PID):
-        attach_pid(task, kind)
+    u64, va = task.k.u64, number.va
+    own = (u64[(task.pa + _SIGNAL) >> 3] & PHYSICAL_MASK) + _PIDS >> 3
+    inherited = (u64[(parent.pa + _SIGNAL) >> 3] & PHYSICAL_MASK) + _PIDS >> 3
+    u64[(task.pa + _THREAD_PID) >> 3] = u64[own + PIDTYPE_TGID] = va
+    u64[own + PIDTYPE_PGID] = group = u64[inherited + PIDTYPE_PGID] or va
+    u64[own + PIDTYPE_SID] = session = u64[inherited + PIDTYPE_SID] or va
+    links = task.va + _PID_LINKS
+    hlist_add_head_va(u64, links + _TGID_LINK, va + _TGID_TASKS)
+    hlist_add_head_va(u64, links + _PGID_LINK, group + _PGID_TASKS)
+    hlist_add_head_va(u64, links + _SID_LINK, session + _SID_TASKS)
+    hlist_add_head_va(u64, links, va + _TASKS)
+
+
+def detach_process(task: task_struct) -> None:
+    """Take the last thread of a process, its leader, off the lists of all its numbers.
+
+    Those that nobody has any more are free then.
+    """
+    k: Kernel = task.k
+    u64, thread = k.u64, (task.pa + _THREAD_PID) >> 3
+    group = (u64[(task.pa + _SIGNAL) >> 3] & PHYSICAL_MASK) + _PIDS >> 3
+    links = task.va + _PID_LINKS
+    hlist_del_va(u64, links)
+    hlist_del_va(u64, links + _TGID_LINK)
+    hlist_del_va(u64, links + _PGID_LINK)
+    hlist_del_va(u64, links + _SID_LINK)
+    number, pgrp, session = u64[thread], u64[group + PIDTYPE_PGID], u64[group + PIDTYPE_SID]
+    u64[thread] = 0
+    u64[group + PIDTYPE_TGID] = u64[group + PIDTYPE_PGID] = u64[group + PIDTYPE_SID] = 0
+    _free_if_unused(k, number)
+    if pgrp != number:
+        _free_if_unused(k, pgrp)
+    if session not in (number, pgrp):
+        _free_if_unused(k, session)
+
+
+def _free_if_unused(k: Kernel, number: int) -> None:
+    """Free the number whose structure is at ``number``, if no task has it."""
+    number &= PHYSICAL_MASK
+    first = number + _TASKS >> 3
+    if not any(k.u64[first : first + PIDTYPE_MAX]):
+        free_pid(pid(k, number))
 
 
 def _change_pid(task: task_struct, kind: int, new: int) -> None:
     k: Kernel = task.k
     u64, place = k.u64, _place(task, kind)
-    old = u64[place] & PHYSICAL_MASK
+    old = u64[place]
     hlist_del_va(u64, task.va + (_PID_LINKS + kind * _LINK_SIZE))
     u64[place] = new
-    first = old + _TASKS >> 3
-    if not any(u64[first : first + PIDTYPE_MAX]):
-        free_pid(pid(k, old))
+    _free_if_unused(k, old)
 
 
 def detach_pid(task: task_struct, kind: int) -> None:

@@ -54,10 +54,10 @@ def next_thread(task: task_struct) -> task_struct:
 
 
 def thread_group_empty(task: task_struct) -> bool:
-    """Tell whether ``task`` is the only thread on its group's list."""
-    u64 = task.k.u64
-    head = ((u64[(task.pa + _SIGNAL) >> 3] & PHYSICAL_MASK) + _THREAD_HEAD) >> 3
-    return bool(u64[head] == u64[head + 1])
+    """Tell whether ``task``, which is on its group's list, is the only thread there."""
+    u64, node = task.k.u64, (task.pa + _THREAD_NODE) >> 3
+    alone: bool = u64[node] == u64[node + 1]  # both are the list's head
+    return alone
 
 
 def thread_group_leader(task: task_struct) -> bool:

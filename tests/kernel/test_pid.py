@@ -36,8 +36,10 @@ from guest_kernel.process.pid import (
     PIDTYPE_TGID,
     alloc_pid,
     attach_pid,
+    attach_process,
     change_pid,
     detach_pid,
+    detach_process,
     do_each_pid_task,
     find_pid,
     find_task_by_vpid,
@@ -50,8 +52,10 @@ from guest_kernel.process.pid import (
     pid_nr,
     pid_task,
     put_pid,
+    task_pgrp,
     task_pgrp_nr,
     task_pid_nr,
+    task_session,
     task_session_nr,
     task_tgid,
     task_tgid_nr,
@@ -229,6 +233,33 @@ def test_a_number_lives_as_long_as_a_task_has_it_as_anything() -> None:
     assert pid_task(group, PIDTYPE_PGID) == member
     remove_task(member)
     assert find_pid(k, leader.pid) is None
+    assert pids_in_use(k) == 0
+
+
+def test_a_process_comes_and_goes_with_all_its_numbers() -> None:
+    """Does a child have its parent's group and session, and take only its own number with it?"""
+    k = make()
+    parent, grandparent = new_task(k), new_task(k)
+    group, session = find_pid(k, parent.pid), find_pid(k, grandparent.pid)
+    assert group is not None
+    assert session is not None
+    change_pid(parent, PIDTYPE_SID, session)
+    child = kzalloc(k, task_struct)
+    child.signal = kzalloc(k, signal_struct)
+    number = alloc_pid(k)
+    child.pid = pid_nr(number)
+    attach_process(child, parent, number)
+    assert find_task_by_vpid(k, child.pid) == child
+    assert (task_tgid(child), task_pgrp(child), task_session(child)) == (number, group, session)
+    assert pid_task(number, PIDTYPE_TGID) == child
+    assert list(do_each_pid_task(group, PIDTYPE_PGID)) == [child, parent]
+    assert list(do_each_pid_task(session, PIDTYPE_SID)) == [child, parent, grandparent]
+    remove_task(parent)
+    assert find_pid(k, pid_nr(group)) == group
+    detach_process(child)
+    assert find_pid(k, child.pid) is find_pid(k, pid_nr(group)) is None
+    assert list(do_each_pid_task(session, PIDTYPE_SID)) == [grandparent]
+    detach_process(grandparent)
     assert pids_in_use(k) == 0
 
 
