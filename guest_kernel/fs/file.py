@@ -66,8 +66,17 @@ from guest_kernel.lib.bitmap import (
     set_bit,
     test_bit,
 )
-from guest_kernel.mm.filemap import fput, get_file
-from guest_kernel.mm.slab import KMALLOC_MAX_SIZE, kfree, kfree_pa, kmalloc, kzalloc
+from guest_kernel.mm.filemap import fput_pa, get_file
+from guest_kernel.mm.slab import (
+    KMALLOC_MAX_SIZE,
+    kfree,
+    kfree_pa,
+    kmalloc,
+    kmem_cache_alloc,
+    kmem_cache_free,
+    kzalloc,
+    struct_cache,
+)
 from guest_kernel.sched.wait import sleep_on
 from guest_kernel.syscalls import SYSCALL_DEFINE, Int, UInt, ULong
 
@@ -81,6 +90,7 @@ _RESTART_FILP: Final = task_struct.offsetof("restart_block.filp")
 _FDT: Final = files_struct.offsetof("fdt")
 _MAX_FDS: Final = fdtable.offsetof("max_fds")
 _FD: Final = fdtable.offsetof("fd")
+_F_OP: Final = file.offsetof("f_op")
 _F_MODE: Final = file.offsetof("f_mode")
 _F_COUNT: Final = file.offsetof("f_count")
 _COUNT: Final = files_struct.offsetof("count")
@@ -108,15 +118,20 @@ def task_rlimit(task: task_struct, resource: int) -> int:
 def alloc_files_struct(k: Kernel) -> files_struct:
     """Make a files_struct without open files.  See Linux init_files."""
     files = kzalloc(k, files_struct)
-    u32, u64, pa = k.u32, k.u64, files.pa
-    va, table = pa + PAGE_OFFSET, pa + _FDTAB
-    u32[(pa + _COUNT) >> 2] = 1
-    u32[(table + _MAX_FDS) >> 2] = NR_OPEN_DEFAULT
+    k.u32[(files.pa + _FDTAB + _MAX_FDS) >> 2] = NR_OPEN_DEFAULT
+    _use_first_table(k, files.pa)
+    return files
+
+
+def _use_first_table(k: Kernel, files: int) -> None:
+    """Give a new files_struct its own table, and one reference."""
+    u64, va = k.u64, files + PAGE_OFFSET
+    table = files + _FDTAB
     u64[(table + _FD) >> 3] = va + _FD_ARRAY
     u64[(table + _CLOSE_ON_EXEC) >> 3] = va + _CLOSE_ON_EXEC_INIT
     u64[(table + _OPEN_FDS) >> 3] = va + _OPEN_FDS_INIT
-    u64[(pa + _FDT) >> 3] = va + _FDTAB
-    return files
+    u64[(files + _FDT) >> 3] = va + _FDTAB
+    k.u32[(files + _COUNT) >> 2] = 1
 
 
 def _alloc_fdtable(k: Kernel, nr: int) -> fdtable:
@@ -150,10 +165,11 @@ def _free_fdtable(files: files_struct, table: fdtable) -> None:
 
 def _copy_fdtable(new: fdtable, old: fdtable, nr: int) -> None:
     """Copy the first ``nr`` descriptors, a multiple of 64; takes no references."""
-    u8, u64 = new.k.u8, new.k.u64
-    for field, size in ((_FD, nr * 8), (_OPEN_FDS, nr // 8), (_CLOSE_ON_EXEC, nr // 8)):
-        to = u64[(new.pa + field) >> 3] & PHYSICAL_MASK
-        source = u64[(old.pa + field) >> 3] & PHYSICAL_MASK
+    u8 = new.k.u8
+    for to, source, size in ((new.fd, old.fd, nr * 8), (new.open_fds, old.open_fds, nr // 8),
+                             (new.close_on_exec, old.close_on_exec, nr // 8)):
+        to &= PHYSICAL_MASK
+        source &= PHYSICAL_MASK
         u8[to : to + size] = u8[source : source + size]
 
 
@@ -176,31 +192,50 @@ def _expand_files(files: files_struct, nr: int) -> None:
 
 def dup_fd(old: files_struct) -> files_struct:
     """Make a copy, for a child that does not share its parent's (clone(2) without CLONE_FILES)."""
-    k = old.k
-    u64 = k.u64
-    new = alloc_files_struct(k)
+    k: Kernel = old.k
+    u64, pa = k.u64, old.pa
+    table = u64[(pa + _FDT) >> 3] & PHYSICAL_MASK
+    if table == pa + _FDTAB:  # it is copied with the structure that it lies in
+        copy = kmem_cache_alloc(k, struct_cache(k, files_struct))
+        k.u8[copy : copy + files_struct.size] = k.u8[pa : pa + files_struct.size]
+        _use_first_table(k, copy)
+        new, table = files_struct(k, copy), copy + _FDTAB
+    else:
+        new = _dup_large_table(old)
+        table = new.fdt.pa
+    taken = _open_bits(k, table)
+    first = (u64[(table + _FD) >> 3] & PHYSICAL_MASK) >> 3
+    installed = 0
+    for va in u64[first : first + taken.bit_length()]:
+        if va:
+            u64[((va & PHYSICAL_MASK) + _F_COUNT) >> 3] += 1
+            installed += 1
+    if installed != taken.bit_count():
+        _forget_uninstalled(new)
+    return new
+
+
+def _dup_large_table(old: files_struct) -> files_struct:
+    """Copy a table that is not the first one; takes no references."""
+    new = alloc_files_struct(old.k)
     source = old.fdt
-    descriptors = _open_descriptors(source)
-    highest = descriptors[-1] if descriptors else 0
-    nr = (highest | 63) + 1
-    if nr > NR_OPEN_DEFAULT:
+    highest = max(_open_bits(old.k, source.pa).bit_length() - 1, 0)
+    if highest >= NR_OPEN_DEFAULT:
         try:
-            new.fdt = _alloc_fdtable(k, highest)
+            new.fdt = _alloc_fdtable(old.k, highest)
         except BaseException:
             kfree(new)
             raise
-    table = new.fdt
-    _copy_fdtable(table, source, nr)
-    open_fds = u64[(table.pa + _OPEN_FDS) >> 3] & PHYSICAL_MASK
-    first = (u64[(table.pa + _FD) >> 3] & PHYSICAL_MASK) >> 3
-    for fd in descriptors:
-        va = u64[first + fd]
-        if va:
-            u64[((va & PHYSICAL_MASK) + _F_COUNT) >> 3] += 1
-        else:  # taken, but not installed yet
-            clear_bit(k, fd, open_fds)
-    new.next_fd = find_next_zero_bit(k, open_fds, nr, 0)
+    _copy_fdtable(new.fdt, source, (highest | 63) + 1)
+    new.next_fd = old.next_fd
     return new
+
+
+def _forget_uninstalled(files: files_struct) -> None:
+    """Free the descriptors of a copy that another thread has taken, but not installed yet."""
+    for fd in _open_descriptors(files.fdt):
+        if _fd_at(files.fdt, fd) is None:
+            put_unused_fd(files, fd)
 
 
 def get_files_struct(files: files_struct) -> files_struct:
@@ -211,16 +246,19 @@ def get_files_struct(files: files_struct) -> files_struct:
 
 def put_files_struct(files: files_struct) -> None:
     """Drop a task's share; the last one closes all files."""
-    files.count -= 1
-    if files.count:
+    k: Kernel = files.k
+    u32, u64, pa = k.u32, k.u64, files.pa
+    u32[(pa + _COUNT) >> 2] = left = u32[(pa + _COUNT) >> 2] - 1
+    if left:
         return
-    table = files.fdt
-    for fd in _open_descriptors(table):
-        f = _fd_at(table, fd)
-        if f is not None:
-            filp_close(f)
-    _free_fdtable(files, table)
-    kfree(files)
+    table = u64[(pa + _FDT) >> 3] & PHYSICAL_MASK
+    first = (u64[(table + _FD) >> 3] & PHYSICAL_MASK) >> 3
+    for va in u64[first : first + _open_bits(k, table).bit_length()]:
+        if va:
+            filp_close_pa(k, va & PHYSICAL_MASK)
+    if table != pa + _FDTAB:
+        _free_fdtable(files, fdtable(k, table))
+    kmem_cache_free(k, pa)
 
 
 def exit_files(task: task_struct) -> None:
@@ -263,16 +301,15 @@ def files_of(task: task_struct) -> files_struct:
 
 def _open_descriptors(table: fdtable) -> list[int]:
     """Return the descriptors that are taken, in order."""
-    u64 = table.k.u64
-    first = (u64[(table.pa + _OPEN_FDS) >> 3] & PHYSICAL_MASK) >> 3
-    found = []
-    for base in range(0, table.max_fds, 64):
-        bits = u64[first + (base >> 6)]
-        while bits:
-            lowest = bits & -bits
-            found.append(base + lowest.bit_length() - 1)
-            bits ^= lowest
-    return found
+    taken = _open_bits(table.k, table.pa)
+    return [fd for fd in range(taken.bit_length()) if taken >> fd & 1]
+
+
+def _open_bits(k: Kernel, table: int) -> int:
+    """Return the bitmap of the descriptors that are taken as one number."""
+    bits = k.u64[(table + _OPEN_FDS) >> 3] & PHYSICAL_MASK
+    nr = k.u32[(table + _MAX_FDS) >> 2]
+    return int.from_bytes(k.u8[bits : bits + (nr >> 3)], "little")
 
 
 def _fd_at(table: fdtable, fd: int) -> file | None:
@@ -355,7 +392,7 @@ def put_restart_file(current: task_struct) -> None:
     filp = u64[place]
     if filp:
         u64[place] = 0
-        fput(file(current.k, filp & PHYSICAL_MASK))
+        fput_pa(current.k, filp & PHYSICAL_MASK)
 
 
 # ---- giving and taking descriptors
@@ -430,9 +467,15 @@ def _take_descriptor(files: files_struct, fd: int) -> file | None:
 
 def filp_close(f: file) -> None:
     """Close a descriptor's file and drop the descriptor's reference."""
-    if not f.f_mode & FMODE_PATH:
-        file_operations(f.f_op).flush(f)
-    fput(f)
+    filp_close_pa(f.k, f.pa)
+
+
+def filp_close_pa(k: Kernel, f: int) -> None:
+    """Do as :func:`filp_close` with the file at a physical address."""
+    fops = file_operations(k.u64[(f + _F_OP) >> 3])
+    if "flush" in fops.provides:
+        fops.flush(file(k, f))
+    fput_pa(k, f)
 
 
 def close_fd(current: task_struct, fd: int) -> None:

@@ -8,7 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from guest_kernel.errors import BUG
-from guest_kernel.fs.namespace import Place, load_path, path_get, path_get_pa, path_put, store_path
+from guest_kernel.fs.namespace import (
+    Place,
+    load_path,
+    path_get,
+    path_get_pa,
+    path_put,
+    path_put_pa,
+    store_path,
+)
 from guest_kernel.layout.fs import fs_struct
 from guest_kernel.mm.slab import kfree, kmem_cache_alloc, kzalloc, struct_cache
 from guest_kernel.syscalls import SYSCALL_DEFINE, Int
@@ -52,8 +60,8 @@ def put_fs_struct(fs: fs_struct) -> None:
     """Drop a task's share; the last one frees it."""
     fs.users -= 1
     if not fs.users:
-        path_put(load_path(fs.root))
-        path_put(load_path(fs.pwd))
+        path_put_pa(fs.k, fs.pa + _ROOT)
+        path_put_pa(fs.k, fs.pa + _PWD)
         kfree(fs)
 
 

@@ -79,6 +79,22 @@ def path_get_pa(k: Kernel, pa: int) -> None:
     i32[((u64[(pa >> 3) + 1] & PHYSICAL_MASK) + _D_COUNT) >> 2] += 1
 
 
+def path_put_pa(k: Kernel, pa: int) -> None:
+    """Drop a reference to what the ``struct path`` at a physical address names."""
+    u64, i32 = k.u64, k.i32
+    mnt, d = u64[pa >> 3] & PHYSICAL_MASK, u64[(pa >> 3) + 1] & PHYSICAL_MASK
+    count = (d + _D_COUNT) >> 2
+    if i32[count] > 1:
+        i32[count] -= 1
+    else:
+        dput(dentry(k, d))
+    count = (mnt + _MNT_COUNT) >> 2
+    if i32[count] > 1:
+        i32[count] -= 1
+    else:
+        mntput(vfsmount(k, mnt))
+
+
 def load_path(p: path) -> Place:
     """Return what a ``struct path`` in RAM names; takes no reference."""
     k = p.k

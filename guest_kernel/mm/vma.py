@@ -50,7 +50,7 @@ from guest_kernel.layout.sched import RLIMIT_AS, RLIMIT_DATA, signal_struct, tas
 from guest_kernel.layout.sched import rlimit as rlimit_struct
 from guest_kernel.lib.list import list_add_tail_va, list_del, list_del_va
 from guest_kernel.lib.rbtree import rb_build_va, rb_erase_va, rb_insert_color_va, rb_link_node_va
-from guest_kernel.mm.filemap import fput, get_file
+from guest_kernel.mm.filemap import fput, fput_pa, get_file
 from guest_kernel.mm.pgtable import NX, PROTNONE, RW, US, A, P, current_pa
 from guest_kernel.mm.shmem import shmem_get, shmem_put
 from guest_kernel.mm.slab import (
@@ -522,7 +522,7 @@ def free_vmas(mm: mm_struct) -> None:
             if u64[count] > 1:
                 u64[count] -= 1
             else:
-                fput(file_struct(k, file))
+                fput_pa(k, file)
         elif u64[v + _OPS] & _LOW_HALF == VM_OPS_SHMEM:
             shmem_put(shmem.at(k, u64[v + _PRIVATE]))
         vma = u64[v + _NEXT] & PHYSICAL_MASK

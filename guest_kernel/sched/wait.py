@@ -28,7 +28,7 @@ from guest_kernel.layout.sched import (
     wait_queue_head,
 )
 from guest_kernel.lib.list import INIT_LIST_HEAD, list_add_tail_va, list_del_va, list_empty
-from guest_kernel.mm.filemap import fput, get_file
+from guest_kernel.mm.filemap import fput_pa, get_file
 from guest_kernel.mm.slab import kmem_cache_free, kzalloc
 from guest_kernel.sched.core import set_task_state, try_to_wake_up, wake_up_process
 from guest_kernel.sched.preempt import might_sleep
@@ -85,7 +85,7 @@ def finish_wait(task: task_struct) -> None:
         filp = u64[(entry + _FILP) >> 3]
         kmem_cache_free(k, entry)
         if filp:
-            fput(file(k, filp & PHYSICAL_MASK))
+            fput_pa(k, filp & PHYSICAL_MASK)
     if k.u32[(task.pa + _TIMER_IS_QUEUED) >> 2]:
         hrtimer_cancel(task.sleep_timer)
 

@@ -14,6 +14,7 @@ from guest_kernel.fs.file import (
     dup_fd,
     files_of,
     get_files_struct,
+    get_unused_fd_flags,
     put_files_struct,
     unshare_files,
 )
@@ -97,6 +98,21 @@ def test_a_copy_of_the_table_shares_files_only(world: World) -> None:
     assert world.open("/f") == 50
     put_files_struct(child)
     assert world.call("lseek", 99, 0, 1) == 0
+
+
+@pytest.mark.parametrize("nr", [3, 70])
+def test_descriptor_without_a_file_is_not_copied(world: World, nr: int) -> None:
+    """Is a descriptor that another thread has taken, but not installed, free in the copy alone?"""
+    for _ in range(nr):
+        world.open("/f")
+    assert get_unused_fd_flags(world.task, 0) == nr
+    assert world.open("/f") == nr + 1
+    parent = files_of(world.task)
+    world.task.files = child = dup_fd(parent)
+    assert [world.open("/f") for _ in range(2)] == [nr, nr + 2]
+    world.task.files = parent
+    assert world.open("/f") == nr + 2
+    put_files_struct(child)
 
 
 def test_unshare_before_exec(world: World) -> None:
