@@ -7,7 +7,7 @@ anew from the machine and the image; nothing that the guest could notice may be 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from emulator.digest import blake2b
 from emulator.memory import Ram
@@ -33,6 +33,22 @@ _PREEMPT_COUNT = pcpu_hot.offsetof("preempt_count")
 _RUNQUEUES = sched_data.offsetof("runqueues")
 
 
+class _Data(Protocol):
+    def __call__(self, kind: type[T], /) -> T: ...
+
+
+class _Globals(dict[type[Struct], Struct]):
+    """References to the kernel's globals by their type, each made when it is first asked for."""
+
+    def __init__(self, k: Kernel) -> None:
+        super().__init__()
+        self._k = k
+
+    def __missing__(self, kind: type[Struct]) -> Struct:
+        found = self[kind] = kind(self._k, self._k.symbols[kind.__name__] & PHYSICAL_MASK)
+        return found
+
+
 class Kernel:
     """The hosted kernel's hold on one machine.
 
@@ -43,10 +59,11 @@ class Kernel:
         machine: for devices and the clock; without one, only what works on RAM can be used.
 
     Attributes:
+        data: called with a structure of globals, such as ``mm_data``, returns the only one.
         u8, u16, u32, u64, i16, i32, i64: views of RAM, see :class:`emulator.memory.Ram`.
         mm_word, vm_word, rq_word: where ``mm_data``, ``vm_data`` and the run queue lie, as indices
             of ``u64``.
-        pcpu: physical address of ``pcpu_hot``.
+        pcpu, sched: physical addresses of ``pcpu_hot`` and ``sched_data``.
         current_index: where ``pcpu_hot.current_task`` lies, as an index of ``u64``.
         preempt_count_index: where ``pcpu_hot.preempt_count`` lies, as an index of ``u32``.
     """
@@ -60,12 +77,13 @@ class Kernel:
         self.image_end = image_end
         self._machine = machine
         self.slab_memo: dict[Any, int] = {}
-        self._data: dict[type[Struct], Any] = {}
+        self.data = cast(_Data, _Globals(self).__getitem__)
         self._current: task_struct | None = None
         # Indices in u64 of the globals that the hot paths count in.
         self.mm_word = (symbols.get("mm_data", 0) & PHYSICAL_MASK) >> 3
         self.vm_word = (symbols.get("vm_data", 0) & PHYSICAL_MASK) >> 3
-        self.rq_word = (symbols.get("sched_data", 0) + _RUNQUEUES & PHYSICAL_MASK) >> 3
+        self.sched = symbols.get("sched_data", 0) & PHYSICAL_MASK
+        self.rq_word = (self.sched + _RUNQUEUES) >> 3
         if "pcpu_hot" in symbols:
             pcpu = symbols["pcpu_hot"] & PHYSICAL_MASK
             self.pcpu = pcpu
@@ -73,13 +91,6 @@ class Kernel:
             self.current_index = (pcpu + _CURRENT_TASK) >> 3
             self._work_index = (pcpu + _WORK) >> 3
             self._flush_va_index = (pcpu + _FLUSH_VA) >> 3
-
-    def data(self, kind: type[T]) -> T:
-        """Return the kernel's one instance of a structure of globals, such as ``mm_data``."""
-        found: T | None = self._data.get(kind)
-        if found is None:
-            found = self._data[kind] = kind(self, self.symbols[kind.__name__] & PHYSICAL_MASK)
-        return found
 
     @property
     def machine(self) -> Machine:
