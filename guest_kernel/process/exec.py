@@ -44,6 +44,7 @@ from guest_kernel.layout.sched import (
     WORK_LOAD_CR3,
     WORK_LOAD_FPU,
     pcpu_hot,
+    sighand_struct,
     signal_struct,
     task_struct,
 )
@@ -259,7 +260,7 @@ def _begin_new_exec(task: task_struct, mm: mm_struct, filename: bytes) -> None:
     task.set_child_tid = task.clear_child_tid = task.robust_list = task.rseq = 0
     task.pdeath_signal = 0 if task.euid != task.uid else task.pdeath_signal
     assert task.sighand is not None
-    flush_signal_handlers(task.sighand)
+    flush_signal_handlers(k, task.sighand.pa)
 
 
 def _exec_mmap(task: task_struct, mm: mm_struct) -> None:
@@ -283,11 +284,12 @@ def _exec_mmap(task: task_struct, mm: mm_struct) -> None:
 
 def _unshare_sighand(task: task_struct) -> None:
     """Stop sharing handlers with a process that was cloned with CLONE_SIGHAND."""
+    k: Kernel = task.k
     old = task.sighand
     assert old is not None
     if old.count > 1:
-        task.sighand = dup_sighand(old)
-        put_sighand(old)
+        task.sighand = sighand_struct(k, dup_sighand(k, old.pa))
+        put_sighand(k, old.pa)
 
 
 def de_thread(task: task_struct) -> None:

@@ -391,7 +391,7 @@ def _exit_signal(task: task_struct) -> None:
     put_process_slot(task)
     flush_sigqueue(task.pending)
     task.sighand = None
-    put_sighand(sighand)
+    put_sighand(k, sighand.pa)
     if group_dead:
         flush_sigqueue(signal.shared_pending)
 

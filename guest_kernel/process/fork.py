@@ -13,13 +13,14 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Final, NamedTuple
 
-from guest_kernel.errors import BUG_ON, Errno, SyscallError
-from guest_kernel.fs.file import dup_fd, files_of, get_files_struct, put_files_struct, task_rlimit
+from guest_kernel.errors import BUG, Errno, SyscallError
+from guest_kernel.fs.file import dup_fd, get_files_struct, put_files_struct, task_rlimit
 from guest_kernel.fs.fs_struct import copy_fs_struct, get_fs_struct, put_fs_struct
 from guest_kernel.ipc.sem import copy_semundo, exit_sem
 from guest_kernel.kernel import Kernel
-from guest_kernel.layout.declare import PAGE_OFFSET, PHYSICAL_MASK
-from guest_kernel.layout.mm_types import TASK_SIZE_MAX, vm_data
+from guest_kernel.layout.declare import PAGE_OFFSET, PHYSICAL_MASK, START_KERNEL_MAP
+from guest_kernel.layout.fs import files_struct, fs_struct
+from guest_kernel.layout.mm_types import TASK_SIZE_MAX, mm_struct, vm_data
 from guest_kernel.layout.ptrace import pt_regs
 from guest_kernel.layout.sched import (
     CLONE_VM,
@@ -30,7 +31,6 @@ from guest_kernel.layout.sched import (
     PF_SIGNALED,
     PF_SUPERPRIV,
     RLIM_INFINITY,
-    RLIM_NLIMITS,
     RLIMIT_CORE,
     RLIMIT_MEMLOCK,
     RLIMIT_MSGQUEUE,
@@ -54,11 +54,11 @@ from guest_kernel.layout.sched import (
     signal_struct,
     task_struct,
 )
-from guest_kernel.lib.list import list_add_tail, list_add_tail_va
-from guest_kernel.lib.undo import Undo
+from guest_kernel.layout.signal import user_struct
+from guest_kernel.lib.list import INIT_LIST_HEAD, list_add_tail, list_add_tail_va
 from guest_kernel.mm.mm import drop_dup_mm, dup_mmap, mmget, mmput
 from guest_kernel.mm.page_alloc import OutOfFrames, alloc_pages, free_pages
-from guest_kernel.mm.slab import kfree, kmem_cache_alloc, kzalloc, struct_cache
+from guest_kernel.mm.slab import kfree, kmem_cache_alloc, kmem_cache_free, kzalloc, struct_cache
 from guest_kernel.mm.uaccess import copy_from_user, put_user_u32
 from guest_kernel.process.pid import (
     PIDTYPE_PID,
@@ -121,7 +121,7 @@ _NOT_HERE: Final = (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC 
                     | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWTIME | CLONE_PIDFD
                     | CLONE_INTO_CGROUP)
 
-_M64: Final = (1 << 64) - 1
+_NOT_PENDING: Final = ~(TIF_SIGPENDING | TIF_NEED_RESCHED) & (1 << 64) - 1
 CLONE_ARGS_SIZE_VER0: Final = 64
 CLONE_ARGS_SIZE: Final = 88  # with set_tid and cgroup
 
@@ -130,42 +130,72 @@ _SWITCH_FRAME: Final = 7  # words that __switch_to_asm pops: six registers and t
 _RBX: Final = 4  # which of them is RBX
 
 _TASK_SIZE: Final = task_struct.size
-_STACK: Final = task_struct.offsetof("stack") >> 3
-_FROM_TOP: Final = THREAD_SIZE - pt_regs.size
-_FRAME_SIZE: Final = pt_regs.size + 8 * _SWITCH_FRAME
-_SP: Final = pt_regs.offsetof("sp")
-_AX: Final = pt_regs.offsetof("ax")
+_SWITCH_FRAME_SIZE: Final = 8 * _SWITCH_FRAME
+_NO_REGISTERS: Final = bytes(_SWITCH_FRAME_SIZE)
+_REGS_SIZE: Final = pt_regs.size
+_FROM_TOP: Final = THREAD_SIZE - _REGS_SIZE
+_SP: Final = pt_regs.offsetof("sp") >> 3
+_AX: Final = pt_regs.offsetof("ax") >> 3
 _RLIM: Final = signal_struct.offsetof("rlim")
-_RLIM_SIZE: Final = RLIM_NLIMITS * 16
+_SIGNAL_SIZE: Final = signal_struct.size
+_SIGHAND_SIZE: Final = sighand_struct.size
 _ACTION: Final = sighand_struct.offsetof("action")
-_SIGNAL: Final = task_struct.offsetof("signal")
+
+# What a child does not inherit: bytes from the first up to the last; and its own list heads.
+_OWN: Final = task_struct.offsetof("se.on_rq")
+_OWN_END: Final = task_struct.offsetof("fxsave")
+_OWN_ZEROS: Final = bytes(_OWN_END - _OWN)
+_LIST_HEADS: Final = tuple(task_struct.offsetof(name) for name in (
+    "children", "wait_entries", "pending.list"))
+_SIGNAL_LIST_HEADS: Final = tuple(signal_struct.offsetof(name) for name in (
+    "thread_head", "shared_pending.list", "wait_chldexit.head"))
+
+# Indices in u64.
+_TI_FLAGS: Final = task_struct.offsetof("thread_info.flags") >> 3
+_STACK: Final = task_struct.offsetof("stack") >> 3
+_REAL_PARENT: Final = task_struct.offsetof("real_parent") >> 3
+_PARENT: Final = task_struct.offsetof("parent") >> 3
+_GROUP_LEADER: Final = task_struct.offsetof("group_leader") >> 3
+_START_TIME: Final = task_struct.offsetof("start_time") >> 3
+_START_BOOTTIME: Final = task_struct.offsetof("start_boottime") >> 3
+_TIMER_SLACK: Final = task_struct.offsetof("timer_slack_ns") >> 3
+_DEFAULT_TIMER_SLACK: Final = task_struct.offsetof("default_timer_slack_ns") >> 3
+_THREAD_SP: Final = task_struct.offsetof("thread.sp") >> 3
+_MM: Final = task_struct.offsetof("mm") >> 3
+_ACTIVE_MM: Final = task_struct.offsetof("active_mm") >> 3
+_SET_CHILD_TID: Final = task_struct.offsetof("set_child_tid") >> 3
+_CLEAR_CHILD_TID: Final = task_struct.offsetof("clear_child_tid") >> 3
+_USER: Final = task_struct.offsetof("user") >> 3
+_FS: Final = task_struct.offsetof("fs") >> 3
+_FILES: Final = task_struct.offsetof("files") >> 3
+_SIGNAL: Final = task_struct.offsetof("signal") >> 3
+_SIGHAND: Final = task_struct.offsetof("sighand") >> 3
+_WORKER_PRIVATE: Final = task_struct.offsetof("worker_private") >> 3
+_CACHED_STACKS: Final = sched_data.offsetof("cached_stacks") >> 3
+_TOTAL_FORKS: Final = sched_data.offsetof("total_forks") >> 3
+# Indices in u32 and i32.
+_FLAGS: Final = task_struct.offsetof("flags") >> 2
+_USAGE: Final = task_struct.offsetof("usage") >> 2
+_PID: Final = task_struct.offsetof("pid") >> 2
+_TGID: Final = task_struct.offsetof("tgid") >> 2
+_EUID: Final = task_struct.offsetof("euid") >> 2
+_EXIT_STATE: Final = task_struct.offsetof("exit_state") >> 2
+_EXIT_SIGNAL: Final = task_struct.offsetof("exit_signal") >> 2
+_SIGCNT: Final = signal_struct.offsetof("sigcnt") >> 2
+_LIVE: Final = signal_struct.offsetof("live") >> 2
+_SIGNAL_THREADS: Final = signal_struct.offsetof("nr_threads") >> 2
+_HAS_SUBREAPER: Final = signal_struct.offsetof("has_child_subreaper") >> 2
+_IS_SUBREAPER: Final = signal_struct.offsetof("is_child_subreaper") >> 2
+_SIGHAND_COUNT: Final = sighand_struct.offsetof("count") >> 2
+_NR_THREADS: Final = sched_data.offsetof("nr_threads") >> 2
+_MAX_THREADS: Final = sched_data.offsetof("max_threads") >> 2
+# Nodes and heads, in bytes.
 _SIBLING: Final = task_struct.offsetof("sibling")
 _CHILDREN: Final = task_struct.offsetof("children")
-_REAL_PARENT: Final = task_struct.offsetof("real_parent")
 _TASKS: Final = task_struct.offsetof("tasks")
 _THREAD_NODE: Final = task_struct.offsetof("thread_node")
 _THREAD_HEAD: Final = signal_struct.offsetof("thread_head")
-_CACHED_STACKS: Final = sched_data.offsetof("cached_stacks")
-_INIT_TASK: Final = sched_data.offsetof("init_task")
-_SIGNAL_COUNTS: Final = tuple(signal_struct.offsetof(name) for name in (
-    "sigcnt", "live", "nr_threads"))
-_SIGNAL_LIST_HEADS: Final = tuple(signal_struct.offsetof(name) for name in (
-    "thread_head", "shared_pending.list", "wait_chldexit.head"))
-# What a child does not inherit: its own list heads, counters, and what belongs to a sleep.
-_LIST_HEADS: Final = tuple(task_struct.offsetof(name) for name in (
-    "children", "sibling", "tasks", "thread_node", "wait_entries", "se.group_node", "rt.run_list",
-    "pending.list"))
-_CLEARED: Final = task_struct.zeros(
-    "ptrace", "on_cpu", "on_rq", "exit_state", "exit_code", "pdeath_signal", "jobctl", "in_execve",
-    "pid_links", "restart_block", "sleep_timer", "vfork_done", "vfork", "thread_pid", "sched_info",
-    "utime", "stime", "nvcsw", "nivcsw", "min_flt", "maj_flt", "pending.signal", "set_child_tid",
-    "clear_child_tid", "robust_list", "mm", "active_mm", "saved_sigmask", "real_blocked",
-    "restore_sigmask", "worker_private", "kthread_create", "sysvsem")
-_FLAGS: Final = task_struct.offsetof("flags") >> 2
-_TI_FLAGS: Final = task_struct.offsetof("thread_info.flags") >> 3
-_USAGE: Final = task_struct.offsetof("usage") >> 2
-_TIMER_SLACK: Final = task_struct.offsetof("timer_slack_ns") >> 3
-_DEFAULT_TIMER_SLACK: Final = task_struct.offsetof("default_timer_slack_ns") >> 3
+_ALL_TASKS: Final = sched_data.offsetof("init_task.tasks")
 
 # RLIMIT_*: soft and hard limit of init where they are not unlimited.  See Linux INIT_RLIMITS.
 INIT_RLIMITS: Final = {
@@ -200,13 +230,16 @@ class kernel_clone_args(NamedTuple):
     comm: bytes = b""
 
 
+_FORK: Final = kernel_clone_args(0, SIGCHLD)
+
+
 def init_idle(k: Kernel) -> task_struct:
     """Fill ``init_task``: pid 0, swapper, which is running already."""
     data = k.data(sched_data)
     task = data.init_task
     task.stack = k.symbols["init_stack"]
-    for offset in _LIST_HEADS:
-        _init_list_at(task, offset)
+    for head in (task.children, task.wait_entries, task.pending.list, task.tasks):
+        INIT_LIST_HEAD(head)
     k.u32[(task.stack & PHYSICAL_MASK) >> 2] = STACK_END_MAGIC
     task.usage = 2
     task.flags = PF_KTHREAD | PF_IDLE
@@ -215,7 +248,8 @@ def init_idle(k: Kernel) -> task_struct:
     task.timer_slack_ns = 50_000
     task.active_mm = k.data(vm_data).init_mm
     task.real_parent = task.parent = task.group_leader = task
-    task.signal, task.sighand = _new_signal(k), _new_sighand(k)
+    task.signal, task.sighand = signal_struct(k, _new_signal(k)), kzalloc(k, sighand_struct)
+    task.sighand.count = 1
     list_add_tail(task.thread_node, task.signal.thread_head)
     task.on_cpu = 1
     for index, limit in enumerate(task.signal.rlim):
@@ -307,45 +341,71 @@ def copy_process(current: task_struct, args: kernel_clone_args) -> task_struct:
         recalc_sigpending(current)
         if signal_pending(current):
             raise SyscallError(Errno.ERESTARTNOINTR)
-    undo = Undo()
+    task = None
     try:
-        task = dup_task_struct(current, undo)
-        copy_creds(task, current, undo)
-        if k.data(sched_data).nr_threads >= k.data(sched_data).max_threads:
+        task = dup_task_struct(current)
+        copy_creds(task, current)
+        threads = k.sched >> 2
+        if k.i32[threads + _NR_THREADS] >= k.i32[threads + _MAX_THREADS]:
             raise SyscallError(Errno.EAGAIN)
-        _clear_inherited(task)
+        _init_own(task)
         if flags & CLONE_UNTRACED:
             task.thread_info.syscall_work &= ~SYSCALL_WORK_SYSCALL_TRACE
         sched_fork(task)
         copy_semundo(flags, task, current)
-        undo.callback(exit_sem, task)
-        copy_files(task, current, flags, undo)
-        copy_fs(task, current, flags, undo)
-        copy_sighand(task, current, flags, undo)
-        copy_signal(task, current, flags, undo)
-        copy_mm(task, current, args, undo)
+        copy_files(task, current, flags)
+        copy_fs(task, current, flags)
+        copy_sighand(task, current, flags)
+        copy_signal(task, current, flags)
+        copy_mm(task, current, flags)
         copy_thread(task, current, args)
         if args.fn:
-            set_kthread_struct(task, args.fn, args.data, undo)
+            set_kthread_struct(task, args.fn, args.data)
         number = alloc_pid(k)
-        undo.callback(free_pid, number)
         if fatal_signal_pending(current):
+            free_pid(number)
             raise SyscallError(Errno.ERESTARTNOINTR)
-    except OutOfFrames as error:
-        undo.run()
-        raise SyscallError(Errno.ENOMEM) from error
-    except BaseException:
-        undo.run()
+    except BaseException as error:
+        if task is not None:
+            _undo_steps(task, current)
+        if isinstance(error, OutOfFrames):
+            raise SyscallError(Errno.ENOMEM) from error
         raise
     _set_identity(task, current, args, number)
     _make_visible(task, current, number, flags)
     return task
 
 
+def _undo_steps(task: task_struct, current: task_struct) -> None:
+    """Give back what the steps of a copy_process() that failed have taken, the last first.
+
+    The task has begun with NULL in each of these places: where it is still, nothing was taken.
+    """
+    k: Kernel = task.k
+    kfree(task.worker_private)
+    if task.mm is not None:
+        mmput(task.mm)
+    if task.signal != current.signal:
+        kfree(task.signal)
+    if task.sighand is not None:
+        put_sighand(k, task.sighand.pa)
+    if task.fs is not None:
+        put_fs_struct(task.fs)
+    if task.files is not None:
+        put_files_struct(task.files)
+    exit_sem(task)
+    if task.user is not None:
+        put_process_slot(task)
+    _free_thread_stack(k, task.stack & PHYSICAL_MASK)
+    kfree(task)
+
+
 # ---- the steps of copy_process(), in order
 
 
 def _check_flags(current: task_struct, flags: int) -> None:
+    if not flags:
+        return
     signal = current.signal
     assert signal is not None
     if (flags & (CLONE_NEWNS | CLONE_FS) == CLONE_NEWNS | CLONE_FS
@@ -359,237 +419,239 @@ def _check_flags(current: task_struct, flags: int) -> None:
         raise SyscallError(Errno.EINVAL)
 
 
-def dup_task_struct(current: task_struct, undo: Undo) -> task_struct:
-    """Copy the parent's task_struct, and allocate a kernel stack."""
+def dup_task_struct(current: task_struct) -> task_struct:
+    """Copy the parent's task_struct but for what is its alone, and allocate a kernel stack."""
     k: Kernel = current.k
-    u8, u32 = k.u8, k.u32
+    u8, u32, source = k.u8, k.u32, current.pa
     pa = kmem_cache_alloc(k, struct_cache(k, task_struct))
-    task = task_struct(k, pa)
-    undo.callback(kfree, task)
-    stack = _alloc_thread_stack(k)
-    undo.callback(_free_thread_stack, k, stack)
-    u8[pa : pa + _TASK_SIZE] = u8[current.pa : current.pa + _TASK_SIZE]
+    try:
+        stack = _alloc_thread_stack(k)
+    except OutOfFrames:
+        kmem_cache_free(k, pa)
+        raise
+    u8[pa : pa + _TASK_SIZE] = u8[source : source + _TASK_SIZE]
+    u8[pa + _OWN : pa + _OWN_END] = _OWN_ZEROS
     k.u64[(pa >> 3) + _STACK] = stack + PAGE_OFFSET
     u32[stack >> 2] = STACK_END_MAGIC
     u32[(pa >> 2) + _USAGE] = 2  # one for the parent, which waits; one for finish_task_switch()
-    return task
+    return task_struct(k, pa)
 
 
-def copy_creds(task: task_struct, current: task_struct, undo: Undo) -> None:
+def copy_creds(task: task_struct, current: task_struct) -> None:
     """Count the task for its user.
 
     Raises:
         SyscallError: EAGAIN: RLIMIT_NPROC is reached, and the user is not root.
     """
-    user = current.user
-    assert user is not None
-    if (user.processes >= task_rlimit(current, RLIMIT_NPROC) and user.uid != 0
-            and current.euid != 0):
+    k: Kernel = task.k
+    user = user_struct(k, k.u64[(current.pa >> 3) + _USER] & PHYSICAL_MASK)
+    if (k.u32[(current.pa >> 2) + _EUID] and user.uid
+            and user.processes >= task_rlimit(current, RLIMIT_NPROC)):
         raise SyscallError(Errno.EAGAIN)
     get_process_slot(task, user)
-    undo.callback(put_process_slot, task)
 
 
-def _clear_inherited(task: task_struct) -> None:
-    """Take from the copy what is the parent's alone."""
+def _init_own(task: task_struct) -> None:
+    """Set what the child neither inherits nor begins with as zeros."""
     k: Kernel = task.k
-    u8, u32, u64, pa = k.u8, k.u32, k.u64, task.pa
-    for start, end, zeros in _CLEARED:
-        u8[pa + start : pa + end] = zeros
-    va = pa + PAGE_OFFSET
-    for offset in _LIST_HEADS:
-        place = (pa + offset) >> 3
-        u64[place] = u64[place + 1] = va + offset
-    words = pa >> 3
-    u64[words + _DEFAULT_TIMER_SLACK] = u64[words + _TIMER_SLACK]
-    u64[words + _TI_FLAGS] &= ~(TIF_SIGPENDING | TIF_NEED_RESCHED) & _M64
+    u32, u64, pa = k.u32, k.u64, task.pa
+    _init_lists(u64, pa, _LIST_HEADS)
+    w = pa >> 3
+    u64[w + _DEFAULT_TIMER_SLACK] = u64[w + _TIMER_SLACK]
+    u64[w + _TI_FLAGS] &= _NOT_PENDING
     flags = (pa >> 2) + _FLAGS
     u32[flags] = u32[flags] & ~(PF_SUPERPRIV | PF_IDLE | PF_SIGNALED) | PF_FORKNOEXEC
 
 
-def copy_files(task: task_struct, current: task_struct, flags: int, undo: Undo) -> None:
+def copy_files(task: task_struct, current: task_struct, flags: int) -> None:
     """Share the table of open files, or copy it: the files themselves are shared."""
-    if current.files is None:
-        return
-    files = files_of(current)
-    task.files = get_files_struct(files) if flags & CLONE_FILES else dup_fd(files)
-    undo.callback(put_files_struct, task.files)
-
-
-def copy_fs(task: task_struct, current: task_struct, flags: int, undo: Undo) -> None:
-    """Share root, working directory and umask, or copy them."""
-    if current.fs is None:
-        return
-    fs = current.fs
-    task.fs = get_fs_struct(fs) if flags & CLONE_FS else copy_fs_struct(fs)
-    undo.callback(put_fs_struct, task.fs)
-
-
-def copy_sighand(task: task_struct, current: task_struct, flags: int, undo: Undo) -> None:
-    """Share what is to be done about signals, or copy it."""
-    old = current.sighand
-    assert old is not None
-    if flags & CLONE_SIGHAND:
-        old.count += 1
-        task.sighand = old
-    else:
-        task.sighand = dup_sighand(old)
-        if flags & CLONE_CLEAR_SIGHAND:
-            flush_signal_handlers(task.sighand)
-    undo.callback(put_sighand, task.sighand)
-
-
-def copy_signal(task: task_struct, current: task_struct, flags: int, undo: Undo) -> None:
-    """Make what the threads of a process share, unless the child is one more of them."""
-    if flags & CLONE_THREAD:
-        return
     k: Kernel = task.k
-    old = current.signal
-    assert old is not None
-    signal = _new_signal(k)
-    source, target = old.pa + _RLIM, signal.pa + _RLIM
-    k.u8[target : target + _RLIM_SIZE] = k.u8[source : source + _RLIM_SIZE]
-    signal.has_child_subreaper = old.has_child_subreaper | old.is_child_subreaper
-    task.signal = signal
-    undo.callback(kfree, signal)
+    va = k.u64[(current.pa >> 3) + _FILES]
+    if va:
+        files = files_struct(k, va & PHYSICAL_MASK)
+        files = get_files_struct(files) if flags & CLONE_FILES else dup_fd(files)
+        k.u64[(task.pa >> 3) + _FILES] = files.pa + PAGE_OFFSET
 
 
-def copy_mm(task: task_struct, current: task_struct, args: kernel_clone_args,
-            undo: Undo) -> None:
-    """Share the address space, or copy it: pages are copied when one of the two writes there."""
-    oldmm = current.mm
-    if oldmm is None:  # a kernel thread's child is one, too
-        task.active_mm = task.k.data(vm_data).init_mm
+def copy_fs(task: task_struct, current: task_struct, flags: int) -> None:
+    """Share root, working directory and umask, or copy them."""
+    k: Kernel = task.k
+    va = k.u64[(current.pa >> 3) + _FS]
+    if va:
+        fs = fs_struct(k, va & PHYSICAL_MASK)
+        fs = get_fs_struct(fs) if flags & CLONE_FS else copy_fs_struct(fs)
+        k.u64[(task.pa >> 3) + _FS] = fs.pa + PAGE_OFFSET
+
+
+def copy_sighand(task: task_struct, current: task_struct, flags: int) -> None:
+    """Share what is to be done about signals, or copy it."""
+    k: Kernel = task.k
+    hand = k.u64[(current.pa >> 3) + _SIGHAND] & PHYSICAL_MASK
+    if flags & CLONE_SIGHAND:
+        k.u32[(hand >> 2) + _SIGHAND_COUNT] += 1
+    else:
+        hand = dup_sighand(k, hand)
+        if flags & CLONE_CLEAR_SIGHAND:
+            flush_signal_handlers(k, hand)
+    k.u64[(task.pa >> 3) + _SIGHAND] = hand + PAGE_OFFSET
+
+
+def copy_signal(task: task_struct, current: task_struct, flags: int) -> None:
+    """Make what the threads of a process share, unless the child is one more of them."""
+    k: Kernel = task.k
+    u8, u32, u64 = k.u8, k.u32, k.u64
+    old = u64[(current.pa >> 3) + _SIGNAL] & PHYSICAL_MASK
+    if flags & CLONE_THREAD:
+        u64[(task.pa >> 3) + _SIGNAL] = old + PAGE_OFFSET
         return
-    mm = mmget(oldmm) if args.flags & CLONE_VM else dup_mmap(oldmm)
-    task.mm = task.active_mm = mm
-    undo.callback(mmput, mm)
-    if args.flags & CLONE_VM:
+    new = _new_signal(k)
+    u8[new + _RLIM : new + _SIGNAL_SIZE] = u8[old + _RLIM : old + _SIGNAL_SIZE]
+    u32[(new >> 2) + _HAS_SUBREAPER] = (
+        u32[(old >> 2) + _HAS_SUBREAPER] | u32[(old >> 2) + _IS_SUBREAPER])
+    u64[(task.pa >> 3) + _SIGNAL] = new + PAGE_OFFSET
+
+
+def copy_mm(task: task_struct, current: task_struct, flags: int) -> None:
+    """Share the address space, or copy it: pages are copied when one of the two writes there."""
+    k: Kernel = task.k
+    va = k.u64[(current.pa >> 3) + _MM]
+    if not va:  # a kernel thread's child is one, too
+        task.active_mm = k.data(vm_data).init_mm
+        return
+    oldmm = mm_struct(k, va & PHYSICAL_MASK)
+    mm = mmget(oldmm) if flags & CLONE_VM else dup_mmap(oldmm)
+    w = task.pa >> 3
+    k.u64[w + _MM] = k.u64[w + _ACTIVE_MM] = mm.pa + PAGE_OFFSET
+    if flags & CLONE_VM:
         task.rseq = task.rseq_len = task.rseq_sig = 0  # each thread registers its own
-    # A child that shares memory but not the parent's stack must not use its alternate stack.
-    if args.flags & (CLONE_VM | CLONE_VFORK) == CLONE_VM:
-        sas_ss_reset(task)
+        # A child that shares memory but not the parent's stack must not use its alternate stack.
+        if not flags & CLONE_VFORK:
+            sas_ss_reset(task)
 
 
 def copy_thread(task: task_struct, current: task_struct, args: kernel_clone_args) -> None:
     """Lay out the new kernel stack: pt_regs, and below it what __switch_to_asm pops."""
     k: Kernel = task.k
-    u8, u64 = k.u8, k.u64
-    regs = (u64[(task.pa >> 3) + _STACK] & PHYSICAL_MASK) + _FROM_TOP
-    frame = regs - 8 * _SWITCH_FRAME
-    words = frame >> 3
-    u8[frame:regs] = bytes(8 * _SWITCH_FRAME)
-    u64[words + _SWITCH_FRAME - 1] = k.symbols["ret_from_fork"]
-    task.thread.sp = frame + PAGE_OFFSET
+    u8, u64, w = k.u8, k.u64, task.pa >> 3
+    regs = (u64[w + _STACK] & PHYSICAL_MASK) + _FROM_TOP
+    frame = regs - _SWITCH_FRAME_SIZE
+    u8[frame:regs] = _NO_REGISTERS
+    u64[(regs >> 3) - 1] = k.symbols["ret_from_fork"]
+    u64[w + _THREAD_SP] = frame + PAGE_OFFSET
     if args.fn:
-        u8[regs : regs + pt_regs.size] = bytes(pt_regs.size)
-        u64[words + _RBX] = 1  # ret_from_fork: a kernel thread
+        u8[regs : regs + _REGS_SIZE] = bytes(_REGS_SIZE)
+        u64[(frame >> 3) + _RBX] = 1  # ret_from_fork: a kernel thread
         task.flags |= PF_KTHREAD
         task.comm = args.comm
         return
     source = (u64[(current.pa >> 3) + _STACK] & PHYSICAL_MASK) + _FROM_TOP
-    u8[regs : regs + pt_regs.size] = u8[source : source + pt_regs.size]
-    u64[(regs + _AX) >> 3] = 0
+    u8[regs : regs + _REGS_SIZE] = u8[source : source + _REGS_SIZE]
+    u64[(regs >> 3) + _AX] = 0
     if args.stack:
-        u64[(regs + _SP) >> 3] = args.stack
+        u64[(regs >> 3) + _SP] = args.stack
     if args.flags & CLONE_SETTLS:
         if args.tls >= TASK_SIZE_MAX:
             raise SyscallError(Errno.EPERM)
         task.thread.fsbase = args.tls
 
 
-def set_kthread_struct(task: task_struct, threadfn: int, data: int, undo: Undo) -> None:
+def set_kthread_struct(task: task_struct, threadfn: int, data: int) -> None:
     """Make a new task a kernel thread: see process/kthread.py."""
     thread = kzalloc(task.k, kthread)
-    undo.callback(kfree, thread)
+    task.worker_private = thread
     thread.threadfn, thread.data = threadfn, data
     init_waitqueue_head(thread.exited.wait)
-    task.worker_private = thread
     task.vfork_done = thread.exited
 
 
 def _set_identity(task: task_struct, current: task_struct, args: kernel_clone_args,
                   number: pid) -> None:
-    flags = args.flags
-    task.pid = pid_nr(number)
-    task.set_child_tid = args.child_tid if flags & CLONE_CHILD_SETTID else 0
-    task.clear_child_tid = args.child_tid if flags & CLONE_CHILD_CLEARTID else 0
-    if flags & CLONE_THREAD:
-        task.group_leader, task.tgid = current.group_leader, current.tgid
-    else:
-        task.group_leader, task.tgid = task, task.pid
+    k: Kernel = task.k
+    i32, u64, flags = k.i32, k.u64, args.flags
+    i, w = task.pa >> 2, task.pa >> 3
+    i32[i + _PID] = i32[i + _TGID] = pid_nr(number)
+    if flags & CLONE_CHILD_SETTID:
+        u64[w + _SET_CHILD_TID] = args.child_tid
+    if flags & CLONE_CHILD_CLEARTID:
+        u64[w + _CLEAR_CHILD_TID] = args.child_tid
+    leader, parent, exit_signal = task.pa + PAGE_OFFSET, current.va, args.exit_signal
     if flags & (CLONE_PARENT | CLONE_THREAD):
-        task.real_parent = task.parent = current.real_parent
-        leader = current.group_leader
-        assert leader is not None
-        task.exit_signal = -1 if flags & CLONE_THREAD else leader.exit_signal
-    else:
-        task.real_parent = task.parent = current
-        task.exit_signal = args.exit_signal
-    task.start_time = task.start_boottime = ktime_get(task.k)
+        parent = u64[(current.pa >> 3) + _REAL_PARENT]
+        first = u64[(current.pa >> 3) + _GROUP_LEADER]
+        if flags & CLONE_THREAD:
+            leader, exit_signal = first, -1
+            i32[i + _TGID] = i32[(current.pa >> 2) + _TGID]
+        else:
+            exit_signal = i32[((first & PHYSICAL_MASK) >> 2) + _EXIT_SIGNAL]
+    u64[w + _GROUP_LEADER] = leader
+    u64[w + _REAL_PARENT] = u64[w + _PARENT] = parent
+    i32[i + _EXIT_SIGNAL] = exit_signal
+    u64[w + _START_TIME] = u64[w + _START_BOOTTIME] = ktime_get(k)
 
 
 def _make_visible(task: task_struct, current: task_struct, number: pid, flags: int) -> None:
     k: Kernel = task.k
-    u64, pa, va = k.u64, task.pa, task.va
-    data = k.data(sched_data)
-    signal = u64[(pa + _SIGNAL) >> 3]
+    u32, u64, w, va = k.u32, k.u64, task.pa >> 3, task.pa + PAGE_OFFSET
+    signal = u64[w + _SIGNAL]
     if flags & CLONE_THREAD:
-        for offset in _SIGNAL_COUNTS:
-            k.u32[((signal & PHYSICAL_MASK) + offset) >> 2] += 1
+        s = (signal & PHYSICAL_MASK) >> 2
+        u32[s + _SIGCNT] += 1
+        u32[s + _LIVE] += 1
+        u32[s + _SIGNAL_THREADS] += 1
         init_task_pid(task, PIDTYPE_PID, number)
         attach_pid(task, PIDTYPE_PID)
     else:
-        list_add_tail_va(u64, va + _SIBLING, u64[(pa + _REAL_PARENT) >> 3] + _CHILDREN)
-        list_add_tail_va(u64, va + _TASKS, data.va + (_INIT_TASK + _TASKS))
+        list_add_tail_va(u64, va + _SIBLING, u64[w + _REAL_PARENT] + _CHILDREN)
+        list_add_tail_va(u64, va + _TASKS, START_KERNEL_MAP + k.sched + _ALL_TASKS)
         attach_process(task, current, number)
     list_add_tail_va(u64, va + _THREAD_NODE, signal + _THREAD_HEAD)
-    data.nr_threads += 1
-    data.total_forks += 1
+    u32[(k.sched >> 2) + _NR_THREADS] += 1
+    u64[(k.sched >> 3) + _TOTAL_FORKS] += 1
 
 
-def _init_list_at(task: task_struct, offset: int) -> None:
-    place = (task.pa + offset) >> 3
-    task.k.u64[place] = task.k.u64[place + 1] = task.va + offset
+def _init_lists(u64: memoryview, pa: int, heads: tuple[int, ...]) -> None:
+    """Make the lists at these offsets of a structure in the direct map empty."""
+    for offset in heads:
+        place = pa + offset
+        u64[place >> 3] = u64[(place >> 3) + 1] = place + PAGE_OFFSET
 
 
-def _new_sighand(k: Kernel) -> sighand_struct:
-    hand = kzalloc(k, sighand_struct)
-    hand.count = 1
-    return hand
+def _new_signal(k: Kernel) -> int:
+    """Return a signal_struct of one thread, without limits.
 
-
-def _new_signal(k: Kernel) -> signal_struct:
-    signal = kzalloc(k, signal_struct)
-    u64, pa = k.u64, signal.pa
-    for offset in _SIGNAL_COUNTS:
-        k.u32[(pa + offset) >> 2] = 1
-    for offset in _SIGNAL_LIST_HEADS:
-        u64[(pa + offset) >> 3] = u64[(pa + offset + 8) >> 3] = pa + offset + PAGE_OFFSET
-    return signal
+    Raises:
+        OutOfFrames.
+    """
+    pa = kmem_cache_alloc(k, struct_cache(k, signal_struct))
+    k.u8[pa : pa + _SIGNAL_SIZE] = bytes(_SIGNAL_SIZE)
+    u32, i = k.u32, pa >> 2
+    u32[i + _SIGCNT] = u32[i + _LIVE] = u32[i + _SIGNAL_THREADS] = 1
+    _init_lists(k.u64, pa, _SIGNAL_LIST_HEADS)
+    return pa
 
 
 # ---- the references that a task holds
 
 
-def dup_sighand(old: sighand_struct) -> sighand_struct:
-    """Return a copy, with one reference.
+def dup_sighand(k: Kernel, old: int) -> int:
+    """Return a copy of the sighand_struct at physical address ``old``, with one reference.
 
     Raises:
         OutOfFrames.
     """
-    k: Kernel = old.k
-    pa = kmem_cache_alloc(k, struct_cache(k, sighand_struct))
-    k.u8[pa : pa + sighand_struct.size] = k.u8[old.pa : old.pa + sighand_struct.size]
-    new = sighand_struct(k, pa)
-    new.count = 1
+    new = kmem_cache_alloc(k, struct_cache(k, sighand_struct))
+    k.u8[new : new + _SIGHAND_SIZE] = k.u8[old : old + _SIGHAND_SIZE]
+    k.u32[(new >> 2) + _SIGHAND_COUNT] = 1
     return new
 
 
-def flush_signal_handlers(hand: sighand_struct) -> None:
-    """Set all actions to the default, but leave ignored signals ignored."""
-    k: Kernel = hand.k
-    start, end = hand.pa + _ACTION, hand.pa + sighand_struct.size
+def flush_signal_handlers(k: Kernel, hand: int) -> None:
+    """Set all actions to the default, but leave ignored signals ignored.
+
+    Args:
+        hand: physical address of the sighand_struct.
+    """
+    start, end = hand + _ACTION, hand + _SIGHAND_SIZE
     step = k_sigaction.size >> 3
     handlers = k.u64[start >> 3 : end >> 3 : step].tolist()
     k.u8[start:end] = bytes(end - start)
@@ -599,18 +661,20 @@ def flush_signal_handlers(hand: sighand_struct) -> None:
                 k.u64[(start >> 3) + index * step] = SIG_IGN
 
 
-def put_sighand(hand: sighand_struct) -> None:
-    """Drop a reference; the last one frees it."""
-    hand.count -= 1
-    if not hand.count:
-        kfree(hand)
+def put_sighand(k: Kernel, hand: int) -> None:
+    """Drop a reference to the sighand_struct at ``hand``; the last one frees it."""
+    _put(k, hand, (hand >> 2) + _SIGHAND_COUNT)
 
 
-def put_signal_struct(signal: signal_struct) -> None:
-    """Drop a reference; the last one frees it."""
-    signal.sigcnt -= 1
-    if not signal.sigcnt:
-        kfree(signal)
+def put_signal_struct(k: Kernel, signal: int) -> None:
+    """Drop a reference to the signal_struct at ``signal``; the last one frees it."""
+    _put(k, signal, (signal >> 2) + _SIGCNT)
+
+
+def _put(k: Kernel, pa: int, count: int) -> None:
+    k.u32[count] = left = k.u32[count] - 1
+    if not left:
+        kmem_cache_free(k, pa)
 
 
 def task_pt_regs(task: task_struct) -> pt_regs:
@@ -620,13 +684,18 @@ def task_pt_regs(task: task_struct) -> pt_regs:
 
 def put_task_struct(task: task_struct) -> None:
     """Drop a reference; the last one frees the structure."""
-    task.usage -= 1
-    if not task.usage:
-        BUG_ON(not task.exit_state, f"task {task.pid}: the last reference went while it lives")
-        if task.signal is not None:
-            put_signal_struct(task.signal)
-        kfree(task.worker_private)
-        kfree(task)
+    k: Kernel = task.k
+    u32, u64, i, w = k.u32, k.u64, task.pa >> 2, task.pa >> 3
+    u32[i + _USAGE] = left = u32[i + _USAGE] - 1
+    if left:
+        return
+    if not u32[i + _EXIT_STATE]:
+        BUG(f"task {task.pid}: the last reference went while it lives")
+    if u64[w + _SIGNAL]:
+        put_signal_struct(k, u64[w + _SIGNAL] & PHYSICAL_MASK)
+    if u64[w + _WORKER_PRIVATE]:
+        kmem_cache_free(k, u64[w + _WORKER_PRIVATE] & PHYSICAL_MASK)
+    kmem_cache_free(k, task.pa)
 
 
 def release_task_stack(task: task_struct) -> None:
@@ -647,7 +716,7 @@ def _alloc_thread_stack(k: Kernel) -> int:
     Raises:
         OutOfFrames.
     """
-    u64, place = k.u64, k.data(sched_data).pa + _CACHED_STACKS >> 3
+    u64, place = k.u64, (k.sched >> 3) + _CACHED_STACKS
     for slot in range(place, place + NR_CACHED_STACKS):
         stack: int = u64[slot]
         if stack:
@@ -657,7 +726,7 @@ def _alloc_thread_stack(k: Kernel) -> int:
 
 
 def _free_thread_stack(k: Kernel, stack: int) -> None:
-    u64, place = k.u64, k.data(sched_data).pa + _CACHED_STACKS >> 3
+    u64, place = k.u64, (k.sched >> 3) + _CACHED_STACKS
     for slot in range(place, place + NR_CACHED_STACKS):
         if not u64[slot]:
             u64[slot] = stack
@@ -671,7 +740,7 @@ def _free_thread_stack(k: Kernel, stack: int) -> None:
 @SYSCALL_DEFINE
 def sys_fork(current: task_struct) -> int:
     """Make a child that is a copy of the caller.  See fork(2)."""
-    return kernel_clone(current, kernel_clone_args(0, SIGCHLD))
+    return kernel_clone(current, _FORK)
 
 
 @SYSCALL_DEFINE
@@ -680,7 +749,7 @@ def sys_ft_fork(current: task_struct) -> int:
 
     See: docs/processes.md, "The project's own calls".
     """
-    return kernel_clone(current, kernel_clone_args(0, SIGCHLD))
+    return kernel_clone(current, _FORK)
 
 
 @SYSCALL_DEFINE

@@ -127,14 +127,13 @@ def task_state(task: task_struct) -> int:
     return state
 
 
-_NOT_INHERITED: Final = task_struct.zeros(
-    "se.on_rq", "se.exec_start", "se.sum_exec_runtime", "se.prev_sum_exec_runtime", "se.vruntime",
-    "se.vlag", "se.deadline", "rt.on_rq", "rt.time_slice", "ostep")
-
 # Fields of a task, in bytes, but those that are charged; of the run queue, in words.
 _STATE: Final = task_struct.offsetof("__state")
 _STATE_U32: Final = _STATE >> 2
 _ON_RQ_U32: Final = task_struct.offsetof("on_rq") >> 2
+_PRIO: Final = task_struct.offsetof("prio") >> 2
+_NORMAL_PRIO: Final = task_struct.offsetof("normal_prio") >> 2
+_RESET_ON_FORK: Final = task_struct.offsetof("sched_reset_on_fork") >> 2
 _CLASS: Final = TASK_CLASS >> 2
 _NOT_NEED_RESCHED: Final = ~TIF_NEED_RESCHED & NEVER
 _STACK: Final = task_struct.offsetof("stack")
@@ -269,29 +268,26 @@ def wake_up_new_task(task: task_struct) -> None:
 
 
 def sched_fork(task: task_struct) -> None:
-    """Set up what the scheduler knows of a new task, a copy of its parent.
+    """Set up what the scheduler knows of a new task, a copy that dup_task_struct() has made.
 
     It has the parent's policy and nice value, or with SCHED_RESET_ON_FORK the default ones where
     the parent's are better; not a priority that the parent has only for the moment.
     """
     k: Kernel = task.k
-    u8, pa = k.u8, task.pa
-    for start, end, zeros in _NOT_INHERITED:
-        u8[pa + start : pa + end] = zeros
-    k.u32[(pa + _STATE) >> 2] = TASK_NEW  # the first state; no transition leads to it
-    reset = task.sched_reset_on_fork
+    pa, i32, w = task.pa, k.i32, task.pa >> 2
+    i32[w + _STATE_U32] = TASK_NEW  # the first state; no transition leads to it
+    reset = i32[w + _RESET_ON_FORK]
     if reset:
         if rt_policy(task.policy):
             task.policy, task.static_prio, task.rt_priority = SCHED_NORMAL, DEFAULT_PRIO, 0
         elif task.static_prio < DEFAULT_PRIO:
             task.static_prio = DEFAULT_PRIO
         task.sched_reset_on_fork = 0
-    task.prio = task.normal_prio  # not a priority that the parent has only for the moment
-    if reset:
-        task.prio = task.normal_prio = normal_prio(task)
+        task.normal_prio = normal_prio(task)
         task.se.load_weight = weight_of(task)
-    task.sched_class = class_of(task)
-    kind = SCHED_CLASSES[task.sched_class]
+    i32[w + _PRIO] = i32[w + _NORMAL_PRIO]  # not one that the parent has only for the moment
+    i32[w + _CLASS] = index = class_of(task)
+    kind = SCHED_CLASSES[index]
     if reset:
         kind.set_runtime(k, pa, 0)
     kind.task_fork(k, pa)

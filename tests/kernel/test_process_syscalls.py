@@ -44,7 +44,7 @@ from guest_kernel.mm.pgtable import paging_init
 from guest_kernel.mm.slab import kmem_cache_init
 from guest_kernel.mm.uaccess import copy_from_user, copy_to_user
 from guest_kernel.process import arch_prctl, membarrier, prctl, random, resource, rseq, sys
-from guest_kernel.process.fork import init_idle, kernel_thread
+from guest_kernel.process.fork import dup_task_struct, init_idle, kernel_thread
 from guest_kernel.process.kthread import KthreadFn
 from guest_kernel.process.pid import (
     pid_init,
@@ -390,6 +390,39 @@ def test_subreaper_is_known_to_all_descendants(world: World) -> None:
     told = [t.signal is not None and t.signal.has_child_subreaper
             for t in (child, grandchild, stranger, world.task)]
     assert told == [1, 1, 0, 0]
+
+
+def test_child_begins_without_what_is_its_parent_s(world: World) -> None:
+    """Are a new task's times, sleeps, lists and references its own, and the rest inherited?"""
+    own = ("ptrace", "on_cpu", "on_rq", "exit_state", "exit_code", "pdeath_signal", "jobctl",
+           "in_execve", "pid_links", "restart_block", "sleep_timer", "vfork_done", "vfork",
+           "thread_pid", "sched_info", "utime", "stime", "nvcsw", "nivcsw", "min_flt", "maj_flt",
+           "pending", "wait_entries", "set_child_tid", "clear_child_tid", "robust_list", "mm",
+           "active_mm", "saved_sigmask", "real_blocked", "restore_sigmask", "worker_private",
+           "kthread_create", "sysvsem", "rt", "ostep", "user", "fs", "files", "signal", "sighand")
+    own_of_se = ("on_rq", "exec_start", "sum_exec_runtime", "prev_sum_exec_runtime", "vruntime",
+                 "vlag", "deadline")
+    lists = {"tasks", "children", "sibling", "thread_node"}  # whatever they are, it is on none
+    k, task = world.k, world.task
+    spans = [(field.offset, field.size) for field in map(task_struct.fields.get, own) if field]
+    spans += [(task_struct.offsetof(f"se.{name}"), 8 if name != "on_rq" else 4)
+              for name in own_of_se]
+    assert len(spans) == len(own) + len(own_of_se)
+    for place, size in spans:
+        k.u8[task.pa + place : task.pa + place + size] = b"\xff" * size
+    child = dup_task_struct(task)
+    for place, size in spans:
+        assert not any(k.u8[child.pa + place : child.pa + place + size]), place
+    for name in task_struct.fields.keys() - {*own, *lists, "stack", "usage", "se"}:
+        assert bytes_of(child, name) == bytes_of(task, name), name
+    assert child.se.load_weight == task.se.load_weight
+    assert child.stack != task.stack
+    assert child.usage == 2
+
+
+def bytes_of(task: task_struct, name: str) -> bytes:
+    field = task_struct.fields[name]
+    return bytes(task.k.u8[task.pa + field.offset : task.pa + field.offset + field.size])
 
 
 def test_robust_list_of_others_is_not_for_everybody(world: World) -> None:
