@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Final, NoReturn
 
 from guest_kernel.errors import Errno, Sleep, SyscallError
+from guest_kernel.kernel import Kernel
 from guest_kernel.layout.declare import PHYSICAL_MASK
 from guest_kernel.layout.fs import file
 from guest_kernel.layout.sched import (
@@ -40,7 +41,9 @@ _PRIVATE: Final = wait_queue_entry.offsetof("private")
 _ENTRY: Final = wait_queue_entry.offsetof("entry")
 _TASK_LIST: Final = wait_queue_entry.offsetof("task_list")
 _FILP: Final = wait_queue_entry.offsetof("filp")
+_PRIVATE_FROM_ENTRY: Final = _PRIVATE - _ENTRY
 _HEAD: Final = wait_queue_head.offsetof("head")
+_TI_FLAGS: Final = task_struct.offsetof("thread_info.flags")
 _WAIT_ENTRIES: Final = task_struct.offsetof("wait_entries")
 _TIMER_IS_QUEUED: Final = task_struct.offsetof("sleep_timer.is_queued")
 
@@ -49,7 +52,7 @@ NEVER: Final = (1 << 64) - 1
 
 def signal_pending(task: task_struct) -> bool:
     """Tell whether ``task`` has a signal to take before it may sleep on."""
-    return bool(task.thread_info.flags & TIF_SIGPENDING)
+    return bool(task.k.u64[(task.pa + _TI_FLAGS) >> 3] & TIF_SIGPENDING)
 
 
 def fatal_signal_pending(task: task_struct) -> bool:
@@ -149,12 +152,16 @@ def _check_signals(task: task_struct, state: int) -> None:
 
 def wake_up(queue: wait_queue_head) -> None:
     """Wake everyone on ``queue``; each looks at its condition again."""
-    k, head = queue.k, queue.pa + _HEAD
-    u64 = k.u64
+    wake_up_pa(queue.k, queue.pa)
+
+
+def wake_up_pa(k: Kernel, queue: int) -> None:
+    """Do as :func:`wake_up` with the queue at a physical address."""
+    u64, head = k.u64, queue + _HEAD
     node = u64[head >> 3] & PHYSICAL_MASK
     while node != head:
         following = u64[node >> 3] & PHYSICAL_MASK
-        sleeper = u64[(node + (_PRIVATE - _ENTRY)) >> 3] & PHYSICAL_MASK
+        sleeper = u64[(node + _PRIVATE_FROM_ENTRY) >> 3] & PHYSICAL_MASK
         try_to_wake_up(task_struct(k, sleeper), TASK_NORMAL)
         node = following
 

@@ -72,7 +72,7 @@ from guest_kernel.process.tasks import (
     thread_group_empty,
 )
 from guest_kernel.sched.core import set_task_state, task_state, try_to_wake_up
-from guest_kernel.sched.wait import signal_pending, wake_up
+from guest_kernel.sched.wait import signal_pending, wake_up_pa
 from guest_kernel.signal.numbers import (
     _NSIG,
     CLD_CONTINUED,
@@ -132,8 +132,23 @@ _FAULT: Final = struct.Struct("<iii4xQ24x")  # signo errno code; addr
 _CODE: Final = struct.Struct("<i")
 NSEC_PER_USER_TICK: Final = 10_000_000
 
-_SIGNAL: Final = task_struct.offsetof("signal")
-_SIGHAND: Final = task_struct.offsetof("sighand")
+# Indices in u64.
+_SIGNAL: Final = task_struct.offsetof("signal") >> 3
+_SIGHAND: Final = task_struct.offsetof("sighand") >> 3
+_BLOCKED: Final = task_struct.offsetof("blocked") >> 3
+_REAL_BLOCKED: Final = task_struct.offsetof("real_blocked") >> 3
+_SYSCALL_WORK: Final = task_struct.offsetof("thread_info.syscall_work") >> 3
+_PARENT: Final = task_struct.offsetof("parent") >> 3
+_UTIME: Final = task_struct.offsetof("utime") >> 3
+_STIME: Final = task_struct.offsetof("stime") >> 3
+# Indices in u32 and i32.
+_FLAGS: Final = task_struct.offsetof("flags") >> 2
+_PID: Final = task_struct.offsetof("pid") >> 2
+_UID: Final = task_struct.offsetof("uid") >> 2
+_EXIT_CODE: Final = task_struct.offsetof("exit_code") >> 2
+_SIGNAL_FLAGS: Final = signal_struct.offsetof("flags") >> 2
+# Bytes.
+_WAIT_CHLDEXIT: Final = signal_struct.offsetof("wait_chldexit")
 _ACTION: Final = sighand_struct.offsetof("action")
 _SIGHAND_FLAGS: Final = k_sigaction.offsetof("flags")
 _INFO: Final = sigqueue.offsetof("info")
@@ -158,8 +173,19 @@ def fault_info(sig: int, code: int, va: int) -> bytes:
 
 
 def _child_info(child: task_struct, sig: int, code: int, status: int) -> bytes:
-    return _CHLD.pack(sig, 0, code, child.pid, child.uid, status,
-                      child.utime // NSEC_PER_USER_TICK, child.stime // NSEC_PER_USER_TICK)
+    k: Kernel = child.k
+    u32, u64, i, w = k.u32, k.u64, child.pa >> 2, child.pa >> 3
+    return _CHLD.pack(sig, 0, code, u32[i + _PID], u32[i + _UID], status,
+                      u64[w + _UTIME] // NSEC_PER_USER_TICK, u64[w + _STIME] // NSEC_PER_USER_TICK)
+
+
+def exit_cause(status: int) -> tuple[int, int]:
+    """Return ``si_code`` and ``si_status`` of a child that has ended, from its wait status."""
+    if status & COREDUMP:
+        return CLD_DUMPED, status & 0x7F
+    if status & 0x7F:
+        return CLD_KILLED, status & 0x7F
+    return CLD_EXITED, status >> 8
 
 
 # ----------------------------------------------------------------------------- pending sets
@@ -252,18 +278,22 @@ def _alloc_sigqueue(task: task_struct, override_rlimit: bool) -> sigqueue | None
 # ------------------------------------------------------------------------------- generation
 
 
-def signal_of(task: task_struct) -> signal_struct:
-    """Return what ``task`` shares with its thread group."""
-    k: Kernel = task.k
-    va = k.u64[(task.pa + _SIGNAL) >> 3]
+def signal_pa(task: task_struct) -> int:
+    """Return the physical address of what ``task`` shares with its thread group."""
+    va: int = task.k.u64[(task.pa >> 3) + _SIGNAL]
     if not va:
         BUG(f"task {task.pid} has no signal_struct")
-    return signal_struct(k, va & PHYSICAL_MASK)
+    return va & PHYSICAL_MASK
+
+
+def signal_of(task: task_struct) -> signal_struct:
+    """Return what ``task`` shares with its thread group."""
+    return signal_struct(task.k, signal_pa(task))
 
 
 def sigaction_pa(task: task_struct, sig: int) -> int:
     """Return the physical address of the ``k_sigaction`` of a signal."""
-    sighand: int = task.k.u64[(task.pa + _SIGHAND) >> 3] & PHYSICAL_MASK
+    sighand: int = task.k.u64[(task.pa >> 3) + _SIGHAND] & PHYSICAL_MASK
     return sighand + _ACTION + (sig - 1) * k_sigaction.size
 
 
@@ -274,22 +304,27 @@ def sig_handler(task: task_struct, sig: int) -> int:
 
 
 def _is_traced(task: task_struct) -> bool:
-    return bool(task.thread_info.syscall_work & SYSCALL_WORK_SYSCALL_TRACE)
+    return bool(task.k.u64[(task.pa >> 3) + _SYSCALL_WORK] & SYSCALL_WORK_SYSCALL_TRACE)
 
 
 def _sig_ignored(task: task_struct, sig: int, force: bool) -> bool:
     """Tell whether the signal need not even be queued.  A blocked one must: see signal(7)."""
-    if (task.blocked | task.real_blocked) & sigmask(sig):
+    u64, w, bit = task.k.u64, task.pa >> 3, sigmask(sig)
+    if (u64[w + _BLOCKED] | u64[w + _REAL_BLOCKED]) & bit:
         return False
     if _is_traced(task) and sig != SIGKILL:
         return False  # a tracer is told even of what is ignored
     handler = sig_handler(task, sig)
     if handler == SIG_DFL:
-        if signal_of(task).flags & SIGNAL_UNKILLABLE and not (
-                force and sigmask(sig) & SIG_KERNEL_ONLY_MASK):
+        if _signal_flags(task) & SIGNAL_UNKILLABLE and not (force and bit & SIG_KERNEL_ONLY_MASK):
             return True
-        return bool(sigmask(sig) & SIG_KERNEL_IGNORE_MASK)
+        return bool(bit & SIG_KERNEL_IGNORE_MASK)
     return handler == SIG_IGN
+
+
+def _signal_flags(task: task_struct) -> int:
+    flags: int = task.k.u32[(signal_pa(task) >> 2) + _SIGNAL_FLAGS]
+    return flags
 
 
 def _set_stop_flags(signal: signal_struct, flags: int) -> None:
@@ -301,8 +336,7 @@ def _prepare_signal(task: task_struct, sig: int, force: bool) -> bool:
 
     A stop signal takes SIGCONT back, and SIGCONT the stop signals; SIGCONT also continues.
     """
-    signal = signal_of(task)
-    if signal.flags & SIGNAL_GROUP_EXIT:
+    if _signal_flags(task) & SIGNAL_GROUP_EXIT:
         return False  # it is dying
     if sigmask(sig) & SIG_KERNEL_STOP_MASK:
         flush_task_sigqueue(task, _SIGCONT)
@@ -312,6 +346,7 @@ def _prepare_signal(task: task_struct, sig: int, force: bool) -> bool:
             thread.jobctl &= ~(JOBCTL_PENDING_MASK | JOBCTL_STOPPED)
             try_to_wake_up(thread, __TASK_STOPPED)
         why = 0
+        signal = signal_of(task)
         if signal.flags & SIGNAL_STOP_STOPPED:
             why = SIGNAL_CLD_CONTINUED
         elif signal.group_stop_count:
@@ -565,24 +600,18 @@ def do_notify_parent(task: task_struct, sig: int) -> bool:
     Returns:
         True if the parent wants no zombie: it ignores SIGCHLD, or has set SA_NOCLDWAIT.
     """
-    parent = task.parent
-    assert parent is not None
-    status = task.exit_code
-    if status & COREDUMP:
-        code, value = CLD_DUMPED, status & 0x7F
-    elif status & 0x7F:
-        code, value = CLD_KILLED, status & 0x7F
-    else:
-        code, value = CLD_EXITED, status >> 8
+    k: Kernel = task.k
+    u64 = k.u64
+    parent = task_struct(k, u64[(task.pa >> 3) + _PARENT] & PHYSICAL_MASK)
     autoreap = False
     wanted = True
     if sig == SIGCHLD:
         action = sigaction_pa(parent, SIGCHLD)
-        ignored = parent.k.u64[action >> 3] == SIG_IGN
-        autoreap = ignored or bool(
-            parent.k.u64[(action + _SIGHAND_FLAGS) >> 3] & SA_NOCLDWAIT)
+        ignored = u64[action >> 3] == SIG_IGN
+        autoreap = ignored or bool(u64[(action + _SIGHAND_FLAGS) >> 3] & SA_NOCLDWAIT)
         wanted = not ignored
     if wanted and 0 < sig <= _NSIG:  # clone(2) takes any number
+        code, value = exit_cause(k.i32[(task.pa >> 2) + _EXIT_CODE])
         send_signal(sig, _child_info(task, sig, code, value), parent, PIDTYPE_TGID)
     wake_up_parent(parent)
     return autoreap
@@ -590,7 +619,7 @@ def do_notify_parent(task: task_struct, sig: int) -> bool:
 
 def wake_up_parent(parent: task_struct) -> None:
     """Wake the threads of ``parent`` that wait for children.  See Linux __wake_up_parent()."""
-    wake_up(signal_of(parent).wait_chldexit)
+    wake_up_pa(parent.k, signal_pa(parent) + _WAIT_CHLDEXIT)
 
 
 def _do_notify_parent_cldstop(task: task_struct, why: int) -> None:
@@ -682,9 +711,8 @@ def zap_other_threads(task: task_struct) -> int:
 
 def exit_signals(task: task_struct) -> None:
     """Set PF_EXITING: from now on the group's signals are for other threads."""
-    signal = signal_of(task)
-    task.flags |= PF_EXITING
-    if thread_group_empty(task) or signal.flags & SIGNAL_GROUP_EXIT:
+    task.k.u32[(task.pa >> 2) + _FLAGS] |= PF_EXITING
+    if thread_group_empty(task) or _signal_flags(task) & SIGNAL_GROUP_EXIT:
         return
     if signal_pending(task):
         _retarget_shared_pending(task, ~task.blocked)

@@ -364,13 +364,13 @@ class Machine:
     """As much of a kernel as a tracer looks at: registers of one call at a time."""
 
     def __init__(self) -> None:
-        self.u64 = [0] * (pt_regs.size // 8)
+        self.u64 = [0] * (pt_regs.size // 8 + 1)  # the last: thread_info.flags of every task
         self.out = io.StringIO()
         self.strace = Strace(self, self.out)  # type: ignore[arg-type]  # a stand-in
 
     def task(self, pid: int) -> Any:
-        task = SimpleNamespace(pid=pid, tgid=pid, va=pid << 12, flags=PF_FORKNOEXEC, mm=None,
-                               k=self, thread_info=SimpleNamespace(syscall_work=0, flags=0))
+        task = SimpleNamespace(pid=pid, tgid=pid, va=pid << 12, pa=pt_regs.size, mm=None, k=self,
+                               flags=PF_FORKNOEXEC, thread_info=SimpleNamespace(syscall_work=0))
         self.strace.attach(task)  # type: ignore[arg-type]  # a stand-in
         return task
 
