@@ -142,7 +142,8 @@ Operation: TypeAlias = tuple[int, int, int]  # sem_num, sem_op, sem_flg
 _IPC_NS: Final = ipc_data.offsetof("init_ipc_ns")
 _SEM_IDS: Final = _IPC_NS + ipc_namespace.offsetof("ids") + IPC_SEM_IDS * ipc_ids.size
 _SEM_CTLS: Final = ipc_namespace.offsetof("sem_ctls")
-_SYSVSEM_QUEUE: Final = task_struct.offsetof("sysvsem.queue")
+_SYSVSEM_QUEUE: Final = task_struct.offsetof("sysvsem.queue") >> 3
+_SYSVSEM_UNDO_LIST: Final = task_struct.offsetof("sysvsem.undo_list") >> 3
 _PENDING_ALTER: Final = sem_array.offsetof("pending_alter")
 _PENDING_CONST: Final = sem_array.offsetof("pending_const")
 _SEMS: Final = sem_array.offsetof("sems")
@@ -714,6 +715,9 @@ def exit_sem(task: task_struct) -> None:
     has given is taken, as far as the range of the values allows.
     """
     k: Kernel = task.k
+    w = task.pa >> 3
+    if not (k.u64[w + _SYSVSEM_QUEUE] or k.u64[w + _SYSVSEM_UNDO_LIST]):
+        return
     if task.sysvsem.queue:
         _drop_queue(task, sem_queue(k, task.sysvsem.queue & PHYSICAL_MASK))
     ulp = task.sysvsem.undo_list
@@ -882,7 +886,7 @@ def sys_semget(current: task_struct, key: Int, nsems: Int, semflg: Int) -> int:
 @SYSCALL_DEFINE
 def sys_semop(current: task_struct, semid: Int, tsops: UserPtr, nsops: UInt) -> int:
     """Do operations on semaphores, all or none, or wait until they can be done.  See semop(2)."""
-    if current.k.u64[(current.pa + _SYSVSEM_QUEUE) >> 3]:
+    if current.k.u64[(current.pa >> 3) + _SYSVSEM_QUEUE]:
         return _resume(current)
     return do_semtimedop(current, semid, tsops, nsops, None)
 
@@ -892,7 +896,7 @@ def sys_semtimedop(current: task_struct, semid: Int, tsops: UserPtr, nsops: UInt
                    timeout: UserPtr) -> int:
     """Do operations on semaphores, and wait for it for a time.  See semtimedop(2)."""
     k: Kernel = current.k
-    if k.u64[(current.pa + _SYSVSEM_QUEUE) >> 3]:
+    if k.u64[(current.pa >> 3) + _SYSVSEM_QUEUE]:
         return _resume(current)
     time = TIMESPEC.unpack(copy_from_user(k, timeout, TIMESPEC.size)) if timeout else None
     return do_semtimedop(current, semid, tsops, nsops, time)

@@ -50,7 +50,6 @@ from guest_kernel.layout.sched import (
 )
 from guest_kernel.lib.list import list_replace
 from guest_kernel.mm.filemap import get_file
-from guest_kernel.mm.memory import get_mm_rss
 from guest_kernel.mm.mm import (
     arch_pick_mmap_layout,
     mm_alloc,
@@ -64,7 +63,13 @@ from guest_kernel.mm.page_alloc import OutOfFrames
 from guest_kernel.mm.uaccess import get_user_u64, strncpy_from_user
 from guest_kernel.process import binfmt_elf
 from guest_kernel.process.binfmt_script import SCRIPT_MAGIC, Interpreter, parse_script
-from guest_kernel.process.exit import do_group_exit, mm_release, release_task, set_exit_state
+from guest_kernel.process.exit import (
+    do_group_exit,
+    mm_release,
+    release_task,
+    set_exit_state,
+    setmax_mm_hiwater_rss,
+)
 from guest_kernel.process.fork import (
     dup_sighand,
     flush_signal_handlers,
@@ -84,7 +89,12 @@ from guest_kernel.process.user import is_nproc_overlimit
 from guest_kernel.sched.wait import schedule_timeout
 from guest_kernel.signal.numbers import SIGCHLD, SIGKILL, SIGSEGV
 from guest_kernel.signal.sigaction import sas_ss_reset
-from guest_kernel.signal.signal import recalc_sigpending, signal_of, zap_other_threads
+from guest_kernel.signal.signal import (
+    recalc_sigpending,
+    signal_of,
+    signal_pa,
+    zap_other_threads,
+)
 from guest_kernel.syscalls import SYSCALL_DEFINE, Int, UserPtr
 
 MAX_ARG_STRLEN: Final = 131072
@@ -276,8 +286,7 @@ def _exec_mmap(task: task_struct, mm: mm_struct) -> None:
     pcpu.next_cr3 = mm.pgd & PHYSICAL_MASK
     k.ask(WORK_LOAD_CR3)
     if old is not None:
-        signal = signal_of(task)
-        signal.maxrss = max(signal.maxrss, old.hiwater_rss, get_mm_rss(old))
+        setmax_mm_hiwater_rss(signal_pa(task), old)
         pcpu.prev_mm = old
         k.ask(WORK_EXEC_MM)
 

@@ -11,16 +11,18 @@ See: Linux kernel/exit.c; exit_group(2), wait(2).
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Final, NamedTuple, NoReturn
 
-from guest_kernel.errors import BUG, Errno, KernelPanic, Sleep, SyscallError
+from guest_kernel.errors import BUG, BUG_ON, Errno, KernelPanic, Sleep, SyscallError
 from guest_kernel.fs.file import exit_files
 from guest_kernel.fs.fs_struct import exit_fs
 from guest_kernel.fs.proc import proc_flush_pid
 from guest_kernel.ipc.sem import exit_sem
 from guest_kernel.kernel import Kernel
-from guest_kernel.layout.mm_types import vm_data
+from guest_kernel.layout.declare import PHYSICAL_MASK, Struct
+from guest_kernel.layout.mm_types import mm_struct, vm_data
 from guest_kernel.layout.sched import (
     EXIT_DEAD,
     EXIT_ZOMBIE,
@@ -30,18 +32,18 @@ from guest_kernel.layout.sched import (
     SIGNAL_STOP_STOPPED,
     TASK_DEAD,
     TASK_NORMAL,
+    completion,
     pcpu_hot,
     pid,
     sched_data,
     signal_struct,
     task_struct,
+    wait_queue_head,
 )
 from guest_kernel.lib.list import (
-    hlist_empty,
     list_add_tail,
     list_del_init,
     list_del_init_va,
-    list_empty,
     list_for_each_entry,
 )
 from guest_kernel.mm.memory import get_mm_rss
@@ -55,13 +57,13 @@ from guest_kernel.process.fork import (
 from guest_kernel.process.pid import (
     PIDTYPE_PGID,
     PIDTYPE_PID,
+    PIDTYPE_SID,
     PIDTYPE_TGID,
     detach_pid,
     detach_process,
     find_pid,
+    pid_task,
     task_pgrp,
-    task_pid,
-    task_session,
 )
 from guest_kernel.process.resource import RUSAGE_BOTH, getrusage
 from guest_kernel.process.tasks import (
@@ -75,23 +77,21 @@ from guest_kernel.sched.core import set_task_state, try_to_wake_up
 from guest_kernel.sched.wait import complete, sleep_on
 from guest_kernel.signal.numbers import (
     CLD_CONTINUED,
-    CLD_DUMPED,
-    CLD_EXITED,
-    CLD_KILLED,
     CLD_STOPPED,
     SIGCHLD,
     SIGCONT,
     SIGHUP,
 )
 from guest_kernel.signal.signal import (
-    COREDUMP,
     do_notify_parent,
+    exit_cause,
     exit_signals,
     flush_sigqueue,
     has_stopped_jobs,
     kill_pgrp,
     send_signal,
     signal_of,
+    signal_pa,
     user_info,
     will_become_orphaned_pgrp,
     zap_other_threads,
@@ -119,7 +119,42 @@ _SIGINFO: Final = struct.Struct("<iii")  # signo errno code
 _SIGINFO_CHILD: Final = struct.Struct("<iIi")  # pid uid status; behind four bytes of padding
 _ANY: Final = -1
 
+# Indices in u64.
+_MM: Final = task_struct.offsetof("mm") >> 3
+_ACTIVE_MM: Final = task_struct.offsetof("active_mm") >> 3
+_REAL_PARENT: Final = task_struct.offsetof("real_parent") >> 3
+_GROUP_LEADER: Final = task_struct.offsetof("group_leader") >> 3
+_THREAD_PID: Final = task_struct.offsetof("thread_pid") >> 3
+_VFORK_DONE: Final = task_struct.offsetof("vfork_done") >> 3
+_CLEAR_CHILD_TID: Final = task_struct.offsetof("clear_child_tid") >> 3
+_SIGNAL: Final = task_struct.offsetof("signal") >> 3
+_SIGHAND: Final = task_struct.offsetof("sighand") >> 3
+_PENDING: Final = task_struct.offsetof("pending.signal") >> 3
+_SHARED_PENDING: Final = signal_struct.offsetof("shared_pending.signal") >> 3
+_PGRP: Final = (signal_struct.offsetof("pids") >> 3) + PIDTYPE_PGID
+_SESSION: Final = (signal_struct.offsetof("pids") >> 3) + PIDTYPE_SID
+_GROUP_EXEC_TASK: Final = signal_struct.offsetof("group_exec_task") >> 3
+_CURR_TARGET: Final = signal_struct.offsetof("curr_target") >> 3
+_MAXRSS: Final = signal_struct.offsetof("maxrss") >> 3
+_CMAXRSS: Final = signal_struct.offsetof("cmaxrss") >> 3
+_INODES: Final = pid.offsetof("inodes") >> 3
+# Indices in u32 and i32.
+_PID: Final = task_struct.offsetof("pid") >> 2
+_UID: Final = task_struct.offsetof("uid") >> 2
+_EXIT_STATE: Final = task_struct.offsetof("exit_state") >> 2
+_EXIT_CODE: Final = task_struct.offsetof("exit_code") >> 2
+_EXIT_SIGNAL: Final = task_struct.offsetof("exit_signal") >> 2
+_LIVE: Final = signal_struct.offsetof("live") >> 2
+_SIGNAL_THREADS: Final = signal_struct.offsetof("nr_threads") >> 2
+_SIGNAL_FLAGS: Final = signal_struct.offsetof("flags") >> 2
+_GROUP_EXIT_CODE: Final = signal_struct.offsetof("group_exit_code") >> 2
+_GROUP_STOP_COUNT: Final = signal_struct.offsetof("group_stop_count") >> 2
+_NOTIFY_COUNT: Final = signal_struct.offsetof("notify_count") >> 2
+_NR_THREADS: Final = sched_data.offsetof("nr_threads") >> 2
+# Nodes and heads, in bytes.
 _TASKS: Final = task_struct.offsetof("tasks")
+_WAIT_CHLDEXIT: Final = signal_struct.offsetof("wait_chldexit")
+_CHILDREN: Final = task_struct.offsetof("children")
 _SIBLING: Final = task_struct.offsetof("sibling")
 _THREAD_NODE: Final = task_struct.offsetof("thread_node")
 
@@ -133,9 +168,10 @@ def set_exit_state(task: task_struct, state: int) -> None:
     Raises:
         KernelPanic: the change makes no sense from the present state.
     """
-    if state not in _TRANSITIONS.get(task.exit_state, ()):
+    i32, place = task.k.i32, (task.pa >> 2) + _EXIT_STATE
+    if state not in _TRANSITIONS.get(i32[place], ()):
         BUG(f"task {task.pid}: exit_state {task.exit_state:#x} cannot become {state:#x}")
-    task.exit_state = state
+    i32[place] = state
 
 
 # ------------------------------------------------------------------------------------ death
@@ -151,30 +187,36 @@ def do_exit(task: task_struct, code: int) -> NoReturn:
         Sleep: always; it never runs again.
         KernelPanic: the task is the last of init.
     """
-    signal = signal_of(task)
-    synchronize_group_exit(signal, code)
+    k: Kernel = task.k
+    signal = signal_pa(task)
+    synchronize_group_exit(k, signal, code)
     exit_signals(task)
-    signal.live -= 1
-    group_dead = not signal.live
-    if group_dead and task.tgid == 1:
-        code = signal.group_exit_code or code
+    u32, live = k.u32, (signal >> 2) + _LIVE
+    u32[live] = left = u32[live] - 1
+    if not left and task.tgid == 1:
+        code = k.i32[(signal >> 2) + _GROUP_EXIT_CODE] or code
         raise KernelPanic(f"Attempted to kill init! exitcode={code:#010x}")
-    task.exit_code = code
+    k.i32[(task.pa >> 2) + _EXIT_CODE] = code
     exit_mm(task, signal)
     exit_sem(task)
     exit_files(task)
     exit_fs(task)
-    exit_notify(task, signal, group_dead)
+    exit_notify(task, signal, group_dead=not left)
     set_task_state(task, TASK_DEAD)
     raise Sleep
 
 
-def synchronize_group_exit(signal: signal_struct, code: int) -> None:
-    """Let the last thread of a group say how the group has ended."""
-    if signal.live == 1 and not signal.flags & SIGNAL_GROUP_EXIT:
-        signal.flags = SIGNAL_GROUP_EXIT
-        signal.group_exit_code = code
-        signal.group_stop_count = 0
+def synchronize_group_exit(k: Kernel, signal: int, code: int) -> None:
+    """Let the last thread of a group say how the group has ended.
+
+    Args:
+        signal: physical address of the group's signal_struct.
+    """
+    u32, s = k.u32, signal >> 2
+    if u32[s + _LIVE] == 1 and not u32[s + _SIGNAL_FLAGS] & SIGNAL_GROUP_EXIT:
+        u32[s + _SIGNAL_FLAGS] = SIGNAL_GROUP_EXIT
+        k.i32[s + _GROUP_EXIT_CODE] = code
+        k.i32[s + _GROUP_STOP_COUNT] = 0
 
 
 def do_group_exit(task: task_struct, code: int) -> NoReturn:
@@ -183,29 +225,45 @@ def do_group_exit(task: task_struct, code: int) -> NoReturn:
     Args:
         code: wait status, unless another thread has set the group's already.
     """
-    signal = signal_of(task)
-    if signal.flags & SIGNAL_GROUP_EXIT:
-        code = signal.group_exit_code
-    elif signal.group_exec_task is not None:
+    k: Kernel = task.k
+    u32, i32, signal = k.u32, k.i32, signal_pa(task)
+    s = signal >> 2
+    if u32[s + _SIGNAL_FLAGS] & SIGNAL_GROUP_EXIT:
+        code = i32[s + _GROUP_EXIT_CODE]
+    elif k.u64[(signal >> 3) + _GROUP_EXEC_TASK]:
         code = 0
     else:
-        signal.group_exit_code = code
-        signal.flags = SIGNAL_GROUP_EXIT
+        i32[s + _GROUP_EXIT_CODE] = code
+        u32[s + _SIGNAL_FLAGS] = SIGNAL_GROUP_EXIT
         if not thread_group_empty(task):
             zap_other_threads(task)
     do_exit(task, code)
 
 
-def exit_mm(task: task_struct, signal: signal_struct) -> None:
-    """Give up the address space; its page table stays until another one is loaded."""
+def exit_mm(task: task_struct, signal: int) -> None:
+    """Give up the address space; its page table stays until another one is loaded.
+
+    Args:
+        signal: physical address of the group's signal_struct.
+    """
     mm_release(task)
-    mm = task.mm
-    if mm is None:
+    k: Kernel = task.k
+    u64, w = k.u64, task.pa >> 3
+    va = u64[w + _MM]
+    if not va:
         return
-    signal.maxrss = max(signal.maxrss, mm.hiwater_rss, get_mm_rss(mm))
+    mm = mm_struct(k, va & PHYSICAL_MASK)
+    setmax_mm_hiwater_rss(signal, mm)
     mmgrab(mm)
-    task.active_mm, task.mm = mm, None
+    u64[w + _ACTIVE_MM] = va
+    u64[w + _MM] = 0
     mmput(mm)
+
+
+def setmax_mm_hiwater_rss(signal: int, mm: mm_struct) -> None:
+    """Note in the signal_struct at physical address ``signal`` how large ``mm`` has been."""
+    u64, place = mm.k.u64, (signal >> 3) + _MAXRSS
+    u64[place] = max(u64[place], mm.hiwater_rss, get_mm_rss(mm))
 
 
 def mm_release(task: task_struct) -> None:
@@ -214,33 +272,46 @@ def mm_release(task: task_struct) -> None:
     Clear ``clear_child_tid``, if somebody is left to see it, and let a vfork parent go on, or
     whoever waits for a kernel thread to end.
     """
-    if task.clear_child_tid:
+    k: Kernel = task.k
+    u64, w = k.u64, task.pa >> 3
+    tid, done = u64[w + _CLEAR_CHILD_TID], u64[w + _VFORK_DONE]
+    if tid:
         if task.mm is not None and task.mm.mm_users > 1:
             with suppress(SyscallError):  # as Linux: nobody waits at a bad address
-                put_user_u32(task.k, task.clear_child_tid, 0)
-        task.clear_child_tid = 0
-    if task.vfork_done is not None:
-        done = task.vfork_done
-        task.vfork_done = None
-        complete(done)
+                put_user_u32(k, tid, 0)
+        u64[w + _CLEAR_CHILD_TID] = 0
+    if done:
+        u64[w + _VFORK_DONE] = 0
+        complete(completion(k, done & PHYSICAL_MASK))
 
 
-def exit_notify(task: task_struct, signal: signal_struct, group_dead: bool) -> None:
-    """Find new parents for the children, then tell the parent."""
+def exit_notify(task: task_struct, signal: int, *, group_dead: bool) -> None:
+    """Find new parents for the children, then tell the parent.
+
+    Args:
+        signal: physical address of the group's signal_struct.
+        group_dead: the task is the last of its group to exit.
+    """
+    k: Kernel = task.k
     dead = forget_original_parent(task)
     if group_dead:
-        leader = task.group_leader
-        assert leader is not None
-        kill_orphaned_pgrp(leader, None)
+        leader = k.u64[(task.pa >> 3) + _GROUP_LEADER] & PHYSICAL_MASK
+        kill_orphaned_pgrp(task_struct(k, leader), None)
     set_exit_state(task, EXIT_ZOMBIE)
-    if not thread_group_leader(task) or (
-            thread_group_empty(task) and do_notify_parent(task, task.exit_signal)):
+    exit_signal = k.i32[(task.pa >> 2) + _EXIT_SIGNAL]
+    if exit_signal < 0 or (thread_group_empty(task) and do_notify_parent(task, exit_signal)):
         set_exit_state(task, EXIT_DEAD)
         dead.append(task)
-    if signal.notify_count < 0 and signal.group_exec_task is not None:
-        try_to_wake_up(signal.group_exec_task, TASK_NORMAL)  # execve() waits for the leader
+    if k.i32[(signal >> 2) + _NOTIFY_COUNT] < 0:
+        _wake_group_exec_task(k, signal)  # execve() waits for the leader
     for zombie in dead:
         release_task(zombie)
+
+
+def _wake_group_exec_task(k: Kernel, signal: int) -> None:
+    va = k.u64[(signal >> 3) + _GROUP_EXEC_TASK]
+    if va:
+        try_to_wake_up(task_struct(k, va & PHYSICAL_MASK), TASK_NORMAL)
 
 
 def forget_original_parent(father: task_struct) -> list[task_struct]:
@@ -250,7 +321,8 @@ def forget_original_parent(father: task_struct) -> list[task_struct]:
         Those that the new parent wants no zombie of, to be released.
     """
     dead: list[task_struct] = []
-    if list_empty(father.children):
+    head = father.pa + _CHILDREN
+    if father.k.u64[head >> 3] & PHYSICAL_MASK == head:
         return dead
     reaper = find_new_reaper(father)
     for child in list_for_each_entry(father.children, task_struct, "sibling"):
@@ -311,10 +383,13 @@ def kill_orphaned_pgrp(task: task_struct, parent: task_struct | None) -> None:
     Args:
         parent: the parent that dies; None: ``task`` itself dies.
     """
+    k: Kernel = task.k
+    u64, w = k.u64, task.pa >> 3
     ignored = None if parent is not None else task
-    parent = parent if parent is not None else task.real_parent
-    assert parent is not None
-    if (task_pgrp(parent) != task_pgrp(task) and task_session(parent) == task_session(task)
+    above = parent.pa if parent is not None else u64[w + _REAL_PARENT] & PHYSICAL_MASK
+    mine = (u64[w + _SIGNAL] & PHYSICAL_MASK) >> 3
+    theirs = (u64[(above >> 3) + _SIGNAL] & PHYSICAL_MASK) >> 3
+    if (u64[theirs + _PGRP] != u64[mine + _PGRP] and u64[theirs + _SESSION] == u64[mine + _SESSION]
             and will_become_orphaned_pgrp(task, ignored) and has_stopped_jobs(task)):
         for sig in (SIGHUP, SIGCONT):
             kill_pgrp(task_pgrp(task), sig)
@@ -340,45 +415,47 @@ def release_task(task: task_struct) -> None:
     With the last thread of a group its leader, if it has ended before, becomes a zombie to be
     waited for, or is released, too.
     """
+    k: Kernel = task.k
     while True:
-        leader = task.group_leader
-        assert leader is not None
+        leader = k.u64[(task.pa >> 3) + _GROUP_LEADER] & PHYSICAL_MASK
         _exit_signal(task)
-        zap_leader = (leader != task and leader.exit_state == EXIT_ZOMBIE
-                      and thread_group_empty(leader))
-        if zap_leader:
-            signal = signal_of(leader)
-            if signal.flags & SIGNAL_GROUP_EXIT:
-                leader.exit_code = signal.group_exit_code  # SIGCHLD tells how the group has ended
-            zap_leader = do_notify_parent(leader, leader.exit_signal)
+        zap_leader = leader != task.pa and _zap_leader(task_struct(k, leader))
         put_task_struct(task)
         if not zap_leader:
             return
-        set_exit_state(leader, EXIT_DEAD)
-        task = leader
+        task = task_struct(k, leader)
+        set_exit_state(task, EXIT_DEAD)
+
+
+def _zap_leader(leader: task_struct) -> bool:
+    """Another thread has gone: tell the parent of the leader if it waits for no more of them.
+
+    Returns:
+        True if nobody waits for the leader.
+    """
+    if leader.exit_state != EXIT_ZOMBIE or not thread_group_empty(leader):
+        return False
+    signal = signal_of(leader)
+    if signal.flags & SIGNAL_GROUP_EXIT:
+        leader.exit_code = signal.group_exit_code  # SIGCHLD tells how the group has ended
+    return do_notify_parent(leader, leader.exit_signal)
 
 
 def _exit_signal(task: task_struct) -> None:
     """Take a task out of its group and off all lists; its times stay with the group."""
     k: Kernel = task.k
-    signal, sighand = signal_of(task), task.sighand
-    assert sighand is not None
+    u8, i32, u64, w = k.u8, k.i32, k.u64, task.pa >> 3
+    signal = signal_pa(task)
     group_dead = thread_group_leader(task)
     if not group_dead:
-        if signal.notify_count > 0:
-            signal.notify_count -= 1
-            if not signal.notify_count and signal.group_exec_task is not None:
-                try_to_wake_up(signal.group_exec_task, TASK_NORMAL)
-        if signal.curr_target == task:
-            signal.curr_target = next_thread(task)
-    u64, own, kept = k.u64, task.pa >> 3, signal.pa >> 3
-    for mine, group, _ in _TIMES:
-        u64[kept + group] += u64[own + mine]
-    signal.nr_threads -= 1
-    number = task_pid(task)
-    assert number is not None
-    if not hlist_empty(number.inodes):
-        proc_flush_pid(number)
+        _leave_group(task, signal)
+    times = signal + _TIMES
+    u8[times : times + _TIMES_SIZE] = (
+        _times(u8, times) + _times(u8, task.pa + _THREAD_TIMES)).to_bytes(_TIMES_SIZE, "little")
+    i32[(signal >> 2) + _SIGNAL_THREADS] -= 1
+    number = u64[w + _THREAD_PID] & PHYSICAL_MASK
+    if u64[(number >> 3) + _INODES]:
+        proc_flush_pid(pid(k, number))
     va = task.va
     if group_dead:
         detach_process(task)
@@ -387,21 +464,51 @@ def _exit_signal(task: task_struct) -> None:
     else:
         detach_pid(task, PIDTYPE_PID)
     list_del_init_va(u64, va + _THREAD_NODE)
-    k.data(sched_data).nr_threads -= 1
+    i32[(k.sched >> 2) + _NR_THREADS] -= 1
     put_process_slot(task)
-    flush_sigqueue(task.pending)
-    task.sighand = None
-    put_sighand(k, sighand.pa)
-    if group_dead:
-        flush_sigqueue(signal.shared_pending)
+    if u64[w + _PENDING]:
+        flush_sigqueue(task.pending)
+    put_sighand(k, u64[w + _SIGHAND] & PHYSICAL_MASK)
+    u64[w + _SIGHAND] = 0
+    if group_dead and u64[(signal >> 3) + _SHARED_PENDING]:
+        flush_sigqueue(signal_struct(k, signal).shared_pending)
 
 
-# Of a thread that has ended, its group keeps these, and of a group, its parent's: where a task has
-# each, a group of its own threads, and of the children it has waited for; in words.
-_TIMES: Final = tuple(
-    (task_struct.offsetof(name) >> 3, signal_struct.offsetof(name) >> 3,
-     signal_struct.offsetof("c" + name) >> 3)
-    for name in ("utime", "stime", "nvcsw", "nivcsw", "min_flt", "maj_flt"))
+def _leave_group(task: task_struct, signal: int) -> None:
+    """Tell those of the group who look at ``task`` that it goes: execve(), the signal code."""
+    k: Kernel = task.k
+    notify = (signal >> 2) + _NOTIFY_COUNT
+    if k.i32[notify] > 0:
+        k.i32[notify] -= 1
+        if not k.i32[notify]:
+            _wake_group_exec_task(k, signal)
+    target = (signal >> 3) + _CURR_TARGET
+    if k.u64[target] & PHYSICAL_MASK == task.pa:
+        k.u64[target] = next_thread(task).va
+
+
+# What a thread has used is its group's when it has ended, and what a group has used its parent's
+# when it was waited for.  Each keeps the counters in this order.
+_COUNTERS: Final = ("utime", "stime", "nvcsw", "nivcsw", "min_flt", "maj_flt")
+_TIMES_SIZE: Final = 8 * len(_COUNTERS)
+
+
+def _counters(kind: type[Struct], prefix: str = "") -> int:
+    """Return where the first of the counters lies in ``kind``."""
+    places = [kind.offsetof(prefix + name) for name in _COUNTERS]
+    BUG_ON(places != list(range(places[0], places[0] + _TIMES_SIZE, 8)),
+           f"{kind.__name__}: {prefix or 'the'} counters are not in a row")
+    return places[0]
+
+
+_THREAD_TIMES: Final = _counters(task_struct)
+_TIMES: Final = _counters(signal_struct)
+_CHILDREN_TIMES: Final = _counters(signal_struct, "c")
+
+
+def _times(u8: memoryview, pa: int) -> int:
+    """Return the counters at ``pa`` as one number, to be added to others: none will overflow."""
+    return int.from_bytes(u8[pa : pa + _TIMES_SIZE], "little")
 
 
 # ---------------------------------------------------------------------------------- waiting
@@ -412,7 +519,7 @@ class wait_opts(NamedTuple):
 
     Attributes:
         kind: PIDTYPE_* by which ``number`` is meant; _ANY: every child.
-        number: the struct pid; None: nobody has it.
+        number: the struct pid; None: nobody has it, or every child is meant.
         flags: W*.
         rusage: the caller wants to know what the child has used.
     """
@@ -450,49 +557,71 @@ def do_wait(parent: task_struct, wo: wait_opts) -> Waited:  # noqa: RET503
         SyscallError: ECHILD: there is no child to wait for.  ERESTARTSYS: a signal has come.
         Sleep: none has changed yet.
     """
+    k: Kernel = parent.k
+    i32, flags = k.i32, wo.flags
     possible = False
-    if wo.kind == _ANY or wo.number is not None:
-        threads = [parent] if wo.flags & __WNOTHREAD or thread_group_empty(parent) else (
-            for_each_thread(parent))
-        for thread in threads:
-            for child in list_for_each_entry(thread.children, task_struct, "sibling"):
-                if child.exit_state == EXIT_DEAD or not _eligible_child(wo, child):
-                    continue
-                if child.exit_state == EXIT_ZOMBIE and thread_group_empty(child):
-                    if wo.flags & WEXITED:
-                        return _wait_task_zombie(parent, wo, child)
-                    continue
-                possible = True
-                waited = _wait_task_stopped(wo, child) or _wait_task_continued(wo, child)
-                if waited is not None:
-                    return waited
+    for child in _children(parent, wo):
+        state = i32[(child.pa >> 2) + _EXIT_STATE]
+        if state == EXIT_DEAD or not _eligible_child(flags, child):
+            continue
+        if state == EXIT_ZOMBIE and thread_group_empty(child):
+            if flags & WEXITED:
+                return _wait_task_zombie(parent, wo, child)
+            continue
+        possible = True
+        if flags & (WUNTRACED | WCONTINUED):
+            waited = _wait_task_stopped(wo, child) or _wait_task_continued(wo, child)
+            if waited is not None:
+                return waited
     if not possible:
         raise SyscallError(Errno.ECHILD)
-    if wo.flags & WNOHANG:
+    if flags & WNOHANG:
         return Waited(0)
-    sleep_on(parent, signal_of(parent).wait_chldexit)
+    sleep_on(parent, wait_queue_head(k, signal_pa(parent) + _WAIT_CHLDEXIT))
 
 
-def _eligible_child(wo: wait_opts, child: task_struct) -> bool:
-    if wo.kind != _ANY:
-        number = task_pgrp(child) if wo.kind == PIDTYPE_PGID else task_pid(child)
-        if number != wo.number:
-            return False
-    return bool(wo.flags & __WALL
-                or (child.exit_signal != SIGCHLD) == bool(wo.flags & __WCLONE))
+def _children(parent: task_struct, wo: wait_opts) -> Iterable[task_struct]:
+    """Return the children that ``wo`` means by kind and number.  See do_wait_pid() in Linux."""
+    if wo.kind != PIDTYPE_PID:
+        return _each_child(parent, wo)
+    child = pid_task(wo.number, PIDTYPE_TGID)
+    return () if child is None or not _is_child(parent, wo, child) else (child,)
+
+
+def _is_child(parent: task_struct, wo: wait_opts, child: task_struct) -> bool:
+    """Tell whether ``child`` is one of ``parent``, or of another thread of its group."""
+    u64: memoryview = parent.k.u64
+    real_parent = u64[(child.pa >> 3) + _REAL_PARENT] & PHYSICAL_MASK
+    return real_parent == parent.pa or bool(
+        not wo.flags & __WNOTHREAD
+        and u64[(real_parent >> 3) + _SIGNAL] == u64[(parent.pa >> 3) + _SIGNAL])
+
+
+def _each_child(parent: task_struct, wo: wait_opts) -> Iterator[task_struct]:
+    threads = [parent] if wo.flags & __WNOTHREAD or thread_group_empty(parent) else (
+        for_each_thread(parent))
+    for thread in threads:
+        for child in list_for_each_entry(thread.children, task_struct, "sibling"):
+            if wo.kind == _ANY or task_pgrp(child) == wo.number:
+                yield child
+
+
+def _eligible_child(flags: int, child: task_struct) -> bool:
+    """Tell whether its signal makes ``child`` one that is waited for: __WCLONE, __WALL."""
+    exit_signal = child.k.i32[(child.pa >> 2) + _EXIT_SIGNAL]
+    return bool(flags & __WALL or (exit_signal != SIGCHLD) == bool(flags & __WCLONE))
 
 
 def _wait_task_zombie(parent: task_struct, wo: wait_opts, child: task_struct) -> Waited:
-    signal = signal_of(child)
-    status = signal.group_exit_code if signal.flags & SIGNAL_GROUP_EXIT else child.exit_code
-    if status & 0x7F:
-        cause, value = CLD_DUMPED if status & COREDUMP else CLD_KILLED, status & 0x7F
-    else:
-        cause, value = CLD_EXITED, status >> 8
-    waited = Waited(child.pid, status, cause, value, child.uid, _rusage(wo, child))
+    k: Kernel = child.k
+    u32, i32, c, s = k.u32, k.i32, child.pa >> 2, signal_pa(child) >> 2
+    ended = u32[s + _SIGNAL_FLAGS] & SIGNAL_GROUP_EXIT
+    status = i32[s + _GROUP_EXIT_CODE] if ended else i32[c + _EXIT_CODE]
+    cause, value = exit_cause(status)
+    waited = Waited(i32[c + _PID], status, cause, value, u32[c + _UID], _rusage(wo, child))
     if not wo.flags & WNOWAIT:
         set_exit_state(child, EXIT_DEAD)
-        _account_child(signal_of(parent), child)
+        _account_child(k, signal_pa(parent), child)
         release_task(child)
     return waited
 
@@ -524,14 +653,19 @@ def _rusage(wo: wait_opts, child: task_struct) -> bytes:
     return getrusage(child, RUSAGE_BOTH) if wo.rusage else b""
 
 
-def _account_child(signal: signal_struct, child: task_struct) -> None:
-    """Add what a child, and its own children, have used to what its parent's children have."""
-    own = signal_of(child)
-    u64, parents, thread, group = child.k.u64, signal.pa >> 3, child.pa >> 3, own.pa >> 3
-    for mine, ended, waited in _TIMES:
-        u64[parents + waited] += (
-            u64[thread + mine] + u64[group + ended] + u64[group + waited])
-    signal.cmaxrss = max(signal.cmaxrss, own.maxrss, own.cmaxrss)
+def _account_child(k: Kernel, signal: int, child: task_struct) -> None:
+    """Add what a child, and its own children, have used to what its parent's children have.
+
+    Args:
+        signal: physical address of the parent's signal_struct.
+    """
+    u8, u64, own = k.u8, k.u64, signal_pa(child)
+    times = signal + _CHILDREN_TIMES
+    u8[times : times + _TIMES_SIZE] = (
+        _times(u8, times) + _times(u8, child.pa + _THREAD_TIMES) + _times(u8, own + _TIMES)
+        + _times(u8, own + _CHILDREN_TIMES)).to_bytes(_TIMES_SIZE, "little")
+    place, o = (signal >> 3) + _CMAXRSS, own >> 3
+    u64[place] = max(u64[place], u64[o + _MAXRSS], u64[o + _CMAXRSS])
 
 
 # System calls
