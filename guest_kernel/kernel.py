@@ -60,6 +60,7 @@ class Kernel:
 
     Attributes:
         data: called with a structure of globals, such as ``mm_data``, returns the only one.
+        machine: its devices and clock.
         u8, u16, u32, u64, i16, i32, i64: views of RAM, see :class:`emulator.memory.Ram`.
         mm_word, vm_word, rq_word: where ``mm_data``, ``vm_data`` and the run queue lie, as indices
             of ``u64``.
@@ -75,7 +76,7 @@ class Kernel:
         self.i16, self.i32, self.i64 = ram.i16, ram.i32, ram.i64
         self.symbols = symbols
         self.image_end = image_end
-        self._machine = machine
+        self.machine = cast("Machine", machine)
         self.slab_memo: dict[Any, int] = {}
         self.data = cast(_Data, _Globals(self).__getitem__)
         self._current: task_struct | None = None
@@ -91,12 +92,6 @@ class Kernel:
             self.current_index = (pcpu + _CURRENT_TASK) >> 3
             self._work_index = (pcpu + _WORK) >> 3
             self._flush_va_index = (pcpu + _FLUSH_VA) >> 3
-
-    @property
-    def machine(self) -> Machine:
-        """The machine's devices and clock."""
-        assert self._machine is not None
-        return self._machine
 
     def current(self) -> task_struct:
         """Return the running task, as the per-CPU area names it."""
@@ -135,8 +130,7 @@ class Kernel:
 
         Linux needs nothing of the kind on x86, whose caches snoop; the engine translates.
         """
-        if self._machine is not None:
-            self._machine.cpu.flush_translations()
+        self.machine.cpu.flush_translations()
 
     def get_random_bytes(self, n: int) -> bytes:
         """Return ``n`` bytes of the machine's own random generator: BLAKE2b of seed and counter.

@@ -263,7 +263,7 @@ class wait_queue_entry(Struct):
     flags = U32("WQ_FLAG_*")
     private = VoidPtr("the task")
     entry = Embed(list_head, "its place in the queue")
-    task_list = Embed(list_head, "its place in task_struct.wait_entries")
+    more = Ptr(lambda: wait_queue_entry, "the same task's next one, on another queue; NULL")
     filp = VoidPtr("poll(): the file whose queue it is, referenced (Linux: poll_table_entry's)")
 
 
@@ -497,7 +497,7 @@ class task_struct(Struct):
     pending = Embed(sigpending, "signals to this thread")
     robust_list = VoidPtr("user address of the robust futex list head")
     restart_block = Embed(restart_block, "state of a sleeping system call")
-    wait_entries = Embed(list_head, "wait_queue_entry.task_list of the queues it sleeps on")
+    wait = Embed(wait_queue_entry, "the first queue it sleeps on; private is NULL: there is none")
     sleep_timer = Embed(hrtimer, "wakes it from a sleep with a deadline")
     worker_private = Ptr(lambda: kthread, "kernel thread: what is known of it as one")
     kthread_create = Ptr(lambda: kthread_create_info, "the thread that it waits to be made")

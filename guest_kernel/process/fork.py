@@ -146,7 +146,7 @@ _OWN: Final = task_struct.offsetof("se.on_rq")
 _OWN_END: Final = task_struct.offsetof("fxsave")
 _OWN_ZEROS: Final = bytes(_OWN_END - _OWN)
 _LIST_HEADS: Final = tuple(task_struct.offsetof(name) for name in (
-    "children", "wait_entries", "pending.list"))
+    "children", "pending.list"))
 _SIGNAL_LIST_HEADS: Final = tuple(signal_struct.offsetof(name) for name in (
     "thread_head", "shared_pending.list", "wait_chldexit.head"))
 
@@ -238,7 +238,7 @@ def init_idle(k: Kernel) -> task_struct:
     data = k.data(sched_data)
     task = data.init_task
     task.stack = k.symbols["init_stack"]
-    for head in (task.children, task.wait_entries, task.pending.list, task.tasks):
+    for head in (task.children, task.pending.list, task.tasks):
         INIT_LIST_HEAD(head)
     k.u32[(task.stack & PHYSICAL_MASK) >> 2] = STACK_END_MAGIC
     task.usage = 2

@@ -39,12 +39,12 @@ from guest_kernel.time.timekeeping import ktime_get
 
 _PRIVATE: Final = wait_queue_entry.offsetof("private")
 _ENTRY: Final = wait_queue_entry.offsetof("entry")
-_TASK_LIST: Final = wait_queue_entry.offsetof("task_list")
+_MORE: Final = wait_queue_entry.offsetof("more")
 _FILP: Final = wait_queue_entry.offsetof("filp")
 _PRIVATE_FROM_ENTRY: Final = _PRIVATE - _ENTRY
 _HEAD: Final = wait_queue_head.offsetof("head")
 _TI_FLAGS: Final = task_struct.offsetof("thread_info.flags")
-_WAIT_ENTRIES: Final = task_struct.offsetof("wait_entries")
+_WAIT: Final = task_struct.offsetof("wait")
 _TIMER_IS_QUEUED: Final = task_struct.offsetof("sleep_timer.is_queued")
 
 NEVER: Final = (1 << 64) - 1
@@ -66,31 +66,48 @@ def init_waitqueue_head(queue: wait_queue_head) -> None:
 
 
 def prepare_to_wait(task: task_struct, queue: wait_queue_head, f: file | None = None) -> None:
-    """Put ``task`` at the end of ``queue``, which ``f``, if it is given, must outlive."""
+    """Put ``task`` at the end of ``queue``, which ``f``, if it is given, must outlive.
+
+    Raises:
+        OutOfFrames: it sleeps on another queue already, and nothing is left for an entry.
+    """
     k, va = task.k, task.va
-    u64 = k.u64
-    entry = kzalloc(k, wait_queue_entry)
-    u64[(entry.pa + _PRIVATE) >> 3] = va
+    u64, first = k.u64, task.pa + _WAIT
+    entry = va + _WAIT
+    if u64[(first + _PRIVATE) >> 3]:  # it lies in the task itself, and is taken
+        entry = kzalloc(k, wait_queue_entry).va
+        u64[((entry & PHYSICAL_MASK) + _MORE) >> 3] = u64[(first + _MORE) >> 3]
+        u64[(first + _MORE) >> 3] = entry
+    u64[((entry & PHYSICAL_MASK) + _PRIVATE) >> 3] = va
     if f is not None:
-        entry.filp = get_file(f).va
-    list_add_tail_va(u64, entry.va + _ENTRY, queue.va + _HEAD)
-    list_add_tail_va(u64, entry.va + _TASK_LIST, va + _WAIT_ENTRIES)
+        u64[((entry & PHYSICAL_MASK) + _FILP) >> 3] = get_file(f).va
+    list_add_tail_va(u64, entry + _ENTRY, queue.va + _HEAD)
 
 
 def finish_wait(task: task_struct) -> None:
     """Take ``task`` off every queue, and its sleep timer out of the tree."""
     k = task.k
-    u64, head = k.u64, task.pa + _WAIT_ENTRIES
-    while (node := u64[head >> 3]) & PHYSICAL_MASK != head:
-        list_del_va(u64, node)
-        list_del_va(u64, node + (_ENTRY - _TASK_LIST))
-        entry = (node & PHYSICAL_MASK) - _TASK_LIST
-        filp = u64[(entry + _FILP) >> 3]
-        kmem_cache_free(k, entry)
-        if filp:
-            fput_pa(k, filp & PHYSICAL_MASK)
+    if va := k.u64[(task.pa + _WAIT + _PRIVATE) >> 3]:
+        more = _leave_queue(k, va + _WAIT)
+        while more:
+            entry = more
+            more = _leave_queue(k, entry)
+            kmem_cache_free(k, entry & PHYSICAL_MASK)
     if k.u32[(task.pa + _TIMER_IS_QUEUED) >> 2]:
         hrtimer_cancel(task.sleep_timer)
+
+
+def _leave_queue(k: Kernel, entry: int) -> int:
+    """Take the entry at this address off its queue; return the address of the task's next."""
+    u64, pa = k.u64, entry & PHYSICAL_MASK
+    list_del_va(u64, entry + _ENTRY)
+    more: int = u64[(pa + _MORE) >> 3]
+    filp = u64[(pa + _FILP) >> 3]
+    u64[(pa + _PRIVATE) >> 3] = u64[(pa + _MORE) >> 3] = 0
+    if filp:
+        u64[(pa + _FILP) >> 3] = 0
+        fput_pa(k, filp & PHYSICAL_MASK)
+    return more
 
 
 def sleep_on(task: task_struct, queue: wait_queue_head, state: int = TASK_INTERRUPTIBLE,

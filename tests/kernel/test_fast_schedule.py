@@ -197,7 +197,7 @@ def test_assembly_and_hosted_half_choose_alike(
         calls = stage.call(*(("native_sys_sched_yield", stage.tasks[0].va) if yields
                              else ("fair_schedule",)))
         fast, fast_end = stage.fields(), queue.hrtick
-        k._machine = Mock(clock=queue.clock)
+        k.machine = Mock(clock=queue.clock)
         stage.load(arranged)
         if yields:
             yield_task(k)
@@ -205,7 +205,7 @@ def test_assembly_and_hosted_half_choose_alike(
             pick_next_task(k)
         hosted, hosted_end = stage.fields(), queue.hrtick
     finally:
-        k._machine = machine
+        k.machine = machine
         stage.load(before)
     assert fast == hosted
     # The hosted half counts the turn from the charge on, the assembly from when it is there.

@@ -397,7 +397,7 @@ def test_child_begins_without_what_is_its_parent_s(world: World) -> None:
     own = ("ptrace", "on_cpu", "on_rq", "exit_state", "exit_code", "pdeath_signal", "jobctl",
            "in_execve", "pid_links", "restart_block", "sleep_timer", "vfork_done", "vfork",
            "thread_pid", "sched_info", "utime", "stime", "nvcsw", "nivcsw", "min_flt", "maj_flt",
-           "pending", "wait_entries", "set_child_tid", "clear_child_tid", "robust_list", "mm",
+           "pending", "wait", "set_child_tid", "clear_child_tid", "robust_list", "mm",
            "active_mm", "saved_sigmask", "real_blocked", "restore_sigmask", "worker_private",
            "kthread_create", "sysvsem", "rt", "ostep", "user", "fs", "files", "signal", "sighand")
     own_of_se = ("on_rq", "exec_start", "sum_exec_runtime", "prev_sum_exec_runtime", "vruntime",

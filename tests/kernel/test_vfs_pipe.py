@@ -28,7 +28,6 @@ from guest_kernel.fs.file import exit_files, fget, files_of, get_files_struct, p
 from guest_kernel.fs.fs_struct import alloc_fs_struct
 from guest_kernel.fs.namespace import load_path, root_place
 from guest_kernel.layout.sched import RLIMIT_NOFILE, TIF_SIGPENDING, pcpu_hot, task_struct
-from guest_kernel.lib.list import INIT_LIST_HEAD, list_empty
 from guest_kernel.mm.page_alloc import OutOfFrames, alloc_page, nr_free_pages, put_page
 from guest_kernel.mm.slab import kzalloc
 from guest_kernel.sched.wait import finish_wait
@@ -120,7 +119,6 @@ class Tasks:
         second.signal, second.mm = first.signal, first.mm
         second.files = get_files_struct(files_of(first))
         second.fs = alloc_fs_struct(k, root_place(k))
-        INIT_LIST_HEAD(second.wait_entries)
         self.first, self.second = first.pa, second.pa
         self.call(self.first, "pipe", self.out())
         for fd in (0, 1):
@@ -383,7 +381,7 @@ class PipeMachine(RuleBasedStateMachine):
                 if self.is_open[what]:
                     assert self.call("close", fd) == 0
             assert self.tasks.world.usage() == self.tasks.before
-            assert list_empty(self.tasks.task(self.tasks.second).wait_entries)
+            assert not self.tasks.task(self.tasks.second).wait.private
             assert not self.tasks.signals
         finally:
             self.tasks.close()

@@ -14,7 +14,6 @@ from guest_kernel.fs.operations import FileOperations
 from guest_kernel.fs.poll import EPOLLHUP, EPOLLIN, EPOLLNVAL, EPOLLOUT, EPOLLPRI, EPOLLRDNORM
 from guest_kernel.layout.fs import Ops, file
 from guest_kernel.layout.sched import RLIMIT_NOFILE, TIF_SIGPENDING, wait_queue_head
-from guest_kernel.lib.list import list_empty
 from guest_kernel.mm.slab import kzalloc
 from guest_kernel.sched.wait import (
     finish_wait,
@@ -96,7 +95,7 @@ def test_time_zero_puts_nobody_on_a_queue(world: World) -> None:
     SlowDevice.ready = EPOLLIN | EPOLLHUP
     assert poll(world, [(fd, EPOLLOUT)], 1000) == (1, [EPOLLHUP])
     assert not waitqueue_active(queue)
-    assert list_empty(world.task.wait_entries)
+    assert not world.task.wait.private
 
 
 def test_sleeping_is_retrying(world: World) -> None:

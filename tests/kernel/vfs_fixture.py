@@ -142,7 +142,6 @@ class World:
         task.signal = signal
         task.files = alloc_files_struct(k)
         task.fs = alloc_fs_struct(k, root_place(k))
-        INIT_LIST_HEAD(task.wait_entries)
         list_add_tail(task.tasks, k.data(sched_data).init_task.tasks)
         mm = kzalloc(k, mm_struct)
         mm.pgd = self._page_table() + PAGE_OFFSET
