@@ -93,8 +93,10 @@ _ORIG_AX: Final = pt_regs.offsetof("orig_ax") >> 3
 _ORIG_AX_BYTES: Final = pt_regs.offsetof("orig_ax")
 _CS: Final = pt_regs.offsetof("cs")
 _PT_REGS_SIZE: Final = pt_regs.size
-_RESTART_FN: Final = task_struct.offsetof("restart_block.fn")
+_RESTART_FN: Final = task_struct.offsetof("restart_block.fn") >> 3
+_RESTART_BLOCK: Final = -int(Errno.ERESTART_RESTARTBLOCK)
 _COUNTS: Final = stats_data.offsetof("syscalls")
+_NR_COUNTS: Final = stats_data.fields["syscalls"].size // 8
 
 
 class Tracer:
@@ -119,23 +121,32 @@ class Tracer:
         """A call has ended with ``result``."""
 
 
-def bind() -> list[Adapter | None]:
+class Handlers(dict[int, Adapter]):
+    """The handlers of system calls by number; for a number without one, one that answers ENOSYS."""
+
+    def __missing__(self, nr: int) -> Adapter:
+        def sys_ni_syscall(current: task_struct, _: int) -> int:
+            printk(current.k, KERN_INFO, f"{current.comm.decode('utf-8', 'replace')}"
+                                         f"[{current.pid}]: system call {nr} is not implemented")
+            return -Errno.ENOSYS
+
+        return sys_ni_syscall
+
+
+def bind() -> Handlers:
     """Return the handlers by number.
 
     Raises:
         ValueError: a row names an entry point without a handler, or a handler has no row.
     """
     rows = load()
-    table: list[Adapter | None] = [None] * (max(row.number for row in rows) + 1)
     entries = {row.entry for row in rows if row.entry is not None}
     missing = sorted(entries - DEFINITIONS.keys())
     extra = sorted(DEFINITIONS.keys() - entries)
     if missing or extra:
         raise ValueError(f"syscalls.tbl: no handler for {missing}; no row for {extra}")
-    for row in rows:
-        if row.entry is not None:
-            table[row.number] = DEFINITIONS[row.entry].adapter
-    return table
+    return Handlers((row.number, DEFINITIONS[row.entry].adapter)
+                    for row in rows if row.entry is not None)
 
 
 class HostCalls:
@@ -153,7 +164,7 @@ class HostCalls:
     def __init__(self, machine: Machine, symbols: dict[str, int], image_end: int) -> None:
         self.k = k = Kernel(machine.ram, symbols, image_end, machine)
         self.tracer: Tracer | None = None
-        self._table = bind()
+        self._handlers = bind()
         self._top_index = (symbols["pcpu_hot"] + _TOP_OF_STACK & PHYSICAL_MASK) >> 3
         pcpu = symbols["pcpu_hot"] & PHYSICAL_MASK
         self._regs_index = (pcpu + pcpu_hot.offsetof("regs")) >> 3
@@ -253,10 +264,10 @@ class HostCalls:
     def _syscall(self) -> None:
         k = self.k
         u64 = k.u64
-        regs = ((u64[self._top_index] & PHYSICAL_MASK) - _PT_REGS_SIZE) >> 3
+        regs = (u64[self._top_index] & PHYSICAL_MASK) - _PT_REGS_SIZE >> 3
         nr = u64[regs + _ORIG_AX] & 0xFFFF_FFFF
         current = k.current()
-        restart = (current.pa + _RESTART_FN) >> 3
+        restart = (current.pa >> 3) + _RESTART_FN
         slept = u64[restart]
         if slept:
             finish_wait(current)
@@ -267,10 +278,7 @@ class HostCalls:
             u64[restart] = slept = slept or current.restart_block.restart
             nr = slept - 1 if slept else nr
         try:
-            adapter = self._table[nr]
-            if adapter is None:
-                raise IndexError
-            result = adapter(current, regs)
+            result = self._handlers[nr](current, regs)
         except SyscallError as error:
             result = -error.errno
         except Sleep:
@@ -280,19 +288,13 @@ class HostCalls:
         except OutOfFrames:
             finish_wait(current)  # it may be on some of the queues that it wanted to be on
             result = -Errno.ENOMEM
-        except IndexError:
-            if 0 <= nr < len(self._table) and self._table[nr] is not None:
-                raise
-            printk(k, KERN_INFO, f"{current.comm.decode('utf-8', 'replace')}[{current.pid}]: "
-                                 f"system call {nr} is not implemented")
-            result = -Errno.ENOSYS
-        if result == -Errno.ERESTART_RESTARTBLOCK:
+        if result == _RESTART_BLOCK:
             current.restart_block.restart = nr + 1
         if slept:
             u64[restart] = 0
             put_restart_file(current)
         u64[regs + _AX] = result & _M64
-        if nr < len(self._table):
+        if nr < _NR_COUNTS:
             u64[self._counts + nr] += 1
         if self.tracer is not None:
             self.tracer.leave(current, called, regs, result)

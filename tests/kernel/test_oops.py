@@ -15,14 +15,14 @@ def _break_getppid(session: Session) -> None:
     def wrong(current: object, regs: int) -> int:
         raise ZeroDivisionError("a mistake")
 
-    session.kernel._table[39] = session.kernel._table[102] = wrong  # getpid, getuid
-    session.kernel._table[1] = wrong  # write
+    session.kernel._handlers[39] = session.kernel._handlers[102] = wrong  # getpid, getuid
+    session.kernel._handlers[1] = wrong  # write
 
 
 def test_oops_kills_the_task_and_the_machine_goes_on() -> None:
     """Is the task killed, the mistake logged with both back-traces, and the next program run?"""
     with Session(seed=1) as session:
-        table = list(session.kernel._table)
+        handlers = dict(session.kernel._handlers)
         _break_getppid(session)
         result = session.run([str(userland("hello"))])
         assert result.status == 128 + 9
@@ -30,7 +30,7 @@ def test_oops_kills_the_task_and_the_machine_goes_on() -> None:
         for part in ("Oops: ZeroDivisionError: a mistake", "Comm: hello", "RIP: 0033:0x",
                      "entry_SYSCALL_64", "Call Trace (user):", "ZeroDivisionError", "end trace"):
             assert part in log, part
-        session.kernel._table[:] = table
+        session.kernel._handlers.update(handlers)
         assert session.run(["/bin/hello"]).output == b"hello, world\n"
 
 
