@@ -8,6 +8,7 @@ See: Linux fs/binfmt_elf.c load_elf_binary(), elf_load(), create_elf_tables(); e
 """
 
 import struct
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from emulator.arch.descriptors import USER_CS, USER_DS
@@ -97,7 +98,7 @@ class ElfHeader(NamedTuple):
 
     type: int
     entry: int
-    phdrs: list[ElfSegment]
+    phdrs: tuple[ElfSegment, ...]
     phoff: int
 
 
@@ -136,15 +137,24 @@ def parse(f: file, head: bytes) -> ElfHeader:
     size = header["e_phnum"] * phdr.size
     if header["e_phentsize"] != phdr.size or not 0 < size <= ELF_MAX_PHDRS_SIZE:
         raise _noexec()
-    if header["e_phoff"] + size > f.f_inode.i_size:
+    phoff = header["e_phoff"]
+    if phoff + size > f.f_inode.i_size:
         raise _noexec()
-    table = kernel_read(f, size, header["e_phoff"])
-    phdrs = []
-    for place in range(0, size, phdr.size):
+    table = (head[phoff : phoff + size] if phoff + size <= len(head)
+             else kernel_read(f, size, phoff))
+    return ElfHeader(header["e_type"], header["e_entry"], _segments(table), phoff)
+
+
+@lru_cache(maxsize=64)
+def _segments(table: bytes) -> tuple[ElfSegment, ...]:
+    """Return the program headers in ``table``; those of a program that runs often are kept."""
+    phdr = record("Elf_Phdr")
+    segments = []
+    for place in range(0, len(table), phdr.size):
         p = phdr.read(table, place)
-        phdrs.append(ElfSegment(p["p_type"], p["p_offset"], p["p_vaddr"], p["p_filesz"],
-                                p["p_memsz"], p["p_flags"], p["p_align"]))
-    return ElfHeader(header["e_type"], header["e_entry"], phdrs, header["e_phoff"])
+        segments.append(ElfSegment(p["p_type"], p["p_offset"], p["p_vaddr"], p["p_filesz"],
+                                   p["p_memsz"], p["p_flags"], p["p_align"]))
+    return tuple(segments)
 
 
 def interpreter(f: file, header: ElfHeader) -> bytes | None:
