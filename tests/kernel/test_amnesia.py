@@ -38,9 +38,9 @@ def test_rebuilding_the_kernel_at_random_traps_changes_nothing(seed: int) -> Non
     assert forgotten == _run(argv, stdin, lambda: False)
 
 
-@pytest.mark.parametrize("name", ["sem_sleep", "sem_undo"])
+@pytest.mark.parametrize("name", ["sem_sleep", "sem_undo", "wait4_other_thread", "fork_orphan"])
 def test_rebuilding_the_kernel_while_tasks_sleep_changes_nothing(name: str) -> None:
-    """Does what a sleeper waits for, and has to undo, survive?"""
+    """Does what a sleeper waits for, or a child has, and what is to be undone, survive?"""
     argv = [str(compile_c(ROOT / "tests" / "syscalls" / f"{name}.c"))]
     chance = random.Random(name)
     forgotten = _run(argv, b"", lambda: chance.random() < 0.05)
