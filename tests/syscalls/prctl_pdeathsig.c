@@ -33,6 +33,7 @@ static void show_child(const char *what, int signal, int sender)
 
 				while (getppid() == parent)
 					pause_ms(1);
+				wait_for(step, 2);
 				CHECK(is_pending(signal));
 				sigaction(signal, &action, NULL);
 				unblock(signal);
@@ -50,7 +51,7 @@ static void show_child(const char *what, int signal, int sender)
 		_exit(0);
 	}
 	reap("parent", child);
-	if (!signal || signal == SIGCHLD)
+	if (!signal || signal == SIGCHLD || sender)
 		*step = 2;
 	reap(what, step[1]);
 }
