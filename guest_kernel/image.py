@@ -316,7 +316,7 @@ def _fair_numbers() -> dict[str, int]:
         ("state", "__state"), ("sched_class", "sched_class"), ("active_mm", "active_mm"),
         ("usage", "usage"), ("utime", "utime"), ("se_on_rq", "se.on_rq"))}
     task |= {f"TASK_{name.upper()}": task_struct.offsetof(f"se.{name}") for name in (
-        "vruntime", "deadline", "vlag", "load_weight", "slice", "custom_slice", "run_node")}
+        "vruntime", "deadline", "vlag", "load_weight", "slice", "run_node")}
     queue = {f"RQ_{name.upper()}": sched_data.offsetof(f"runqueues.{name}") for name in (
         "nr_running", "clock", "nr_switches", "quantum", "turn_cost", "hrtick", "curr")}
     queue |= {f"RQ_{name.upper()}": sched_data.offsetof(f"runqueues.cfs.{name}") for name in (

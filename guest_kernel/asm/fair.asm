@@ -37,7 +37,7 @@ fair_yield:
     jg fair_yield_pick
     mov rcx, [r9 + TASK_DEADLINE]
     mov [r9 + TASK_VRUNTIME], rcx
-    call fair_slice
+    mov rax, [r9 + TASK_SLICE]
     mov rdi, [r9 + TASK_LOAD_WEIGHT]
     cmp rdi, NICE_0_LOAD
     je fair_yield_deadline
@@ -121,7 +121,7 @@ fair_charge:
     mov [r9 + TASK_VRUNTIME], rcx
     cmp rcx, [r9 + TASK_DEADLINE]
     jl fair_charged
-    call fair_slice            ; the request has been served: here is the next
+    mov rax, [r9 + TASK_SLICE]  ; the request has been served: here is the next
     shl rax, NICE_0_SHIFT
     xor edx, edx
     div rdi
@@ -129,16 +129,6 @@ fair_charge:
     adc rax, rcx               ; at least 1 later
     mov [r9 + TASK_DEADLINE], rax
 fair_charged:
-    ret
-
-; R8: sched_data, R9: current.  Out: RAX: what it asks for at a time, stored if it is the default.
-fair_slice:
-    mov rax, [r9 + TASK_SLICE]
-    cmp dword ptr [r9 + TASK_CUSTOM_SLICE], 0
-    jne fair_slice_done
-    mov rax, [r8 + RQ_QUANTUM]
-    mov [r9 + TASK_SLICE], rax
-fair_slice_done:
     ret
 
 ; R8: sched_data, R9: current, R10: the task that waits, or 0, R11D: current's state.  Fills
@@ -207,7 +197,7 @@ fair_sleeps:
 fair_average:
     sub rax, rsi
     mov rsi, rax
-    call fair_slice
+    mov rax, [r9 + TASK_SLICE]
     mov rcx, [r8 + RQ_QUANTUM]
     cmp rax, rcx
     cmovb rax, rcx

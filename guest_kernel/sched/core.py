@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from guest_kernel.errors import BUG, BUG_ON
+from guest_kernel.errors import BUG
 from guest_kernel.kernel import Kernel
 from guest_kernel.layout.declare import PAGE_OFFSET, PHYSICAL_MASK, START_KERNEL_MAP
 from guest_kernel.layout.mm_types import mm_struct, vm_data
@@ -138,13 +138,12 @@ _CLASS: Final = TASK_CLASS >> 2
 _NOT_NEED_RESCHED: Final = ~TIF_NEED_RESCHED & NEVER
 _STACK: Final = task_struct.offsetof("stack")
 _ON_CPU: Final = task_struct.offsetof("on_cpu")
-_ON_RQ: Final = task_struct.offsetof("on_rq")
 _MM: Final = task_struct.offsetof("mm")
 _ACTIVE_MM: Final = task_struct.offsetof("active_mm")
 _UTIME: Final = task_struct.offsetof("utime") >> 3
 _EXEC_START: Final = task_struct.offsetof("se.exec_start") >> 3
 _SUM_EXEC: Final = task_struct.offsetof("se.sum_exec_runtime") >> 3
-_LAST_QUEUED: Final = task_struct.offsetof("sched_info.last_queued")
+_LAST_QUEUED: Final = task_struct.offsetof("sched_info.last_queued") >> 3
 _PGD: Final = mm_struct.offsetof("pgd")
 _NEXT_TASK: Final = pcpu_hot.offsetof("next_task") >> 3
 _NEXT_CR3: Final = pcpu_hot.offsetof("next_cr3")
@@ -175,6 +174,7 @@ def sched_init(k: Kernel, idle: task_struct, options: Options = _DEFAULTS) -> No
     idle.static_prio = idle.normal_prio = DEFAULT_PRIO
     idle.sched_class = IDLE_SCHED_CLASS
     idle.se.load_weight = NICE_0_LOAD
+    idle.se.slice = options.quantum  # every other task inherits it
     idle.se.exec_start = queue.clock = ktime_get(k)
     k.data(pcpu_hot).preempt_count = PREEMPT_DISABLED
 
@@ -201,14 +201,19 @@ def activate_task(task: task_struct, flags: int = 0) -> None:
 
     Args:
         flags: ENQUEUE_*.
+
+    Preconditions:
+        ``rq.clock`` is right: update_curr() was called.
     """
     k: Kernel = task.k
     pa, u32, u64, q = task.pa, k.u32, k.u64, k.rq_word
-    BUG_ON(bool(u32[(pa + _ON_RQ) >> 2]), f"task {task.pid} is on the run queue already")
-    u32[(pa + _ON_RQ) >> 2] = 1
+    t = pa >> 2
+    if u32[t + _ON_RQ_U32]:
+        BUG(f"task {task.pid} is on the run queue already")
+    u32[t + _ON_RQ_U32] = 1
     u32[2 * q + RQ_NR_RUNNING] += 1
-    SCHED_CLASSES[u32[(pa + TASK_CLASS) >> 2]].enqueue_task(k, pa, flags)
-    u64[(pa + _LAST_QUEUED) >> 3] = k.machine.clock
+    SCHED_CLASSES[u32[t + _CLASS]].enqueue_task(k, pa, flags)
+    u64[(pa >> 3) + _LAST_QUEUED] = u64[q + RQ_CLOCK]
     if u64[q + RQ_HRTICK] == NEVER:
         curr = u64[q + RQ_CURR] & PHYSICAL_MASK  # it has to share from now on
         _begin_turn(k, SCHED_CLASSES[u32[(curr >> 2) + _CLASS]], curr)
@@ -227,7 +232,7 @@ def wakeup_preempt(task: task_struct) -> None:
     k: Kernel = task.k
     u32, pa = k.u32, task.pa
     curr = k.u64[k.rq_word + RQ_CURR] & PHYSICAL_MASK
-    kind, running = u32[(pa + TASK_CLASS) >> 2], u32[(curr + TASK_CLASS) >> 2]
+    kind, running = u32[(pa >> 2) + _CLASS], u32[(curr >> 2) + _CLASS]
     if kind == running:
         SCHED_CLASSES[kind].wakeup_preempt(k, pa)
     elif kind == RT_SCHED_CLASS or running == IDLE_SCHED_CLASS:
@@ -240,12 +245,13 @@ def try_to_wake_up(task: task_struct, state: int) -> bool:
     Returns:
         True if it was asleep.
     """
-    u32 = task.k.u32
-    if not u32[(task.pa + _STATE) >> 2] & state:
+    k: Kernel = task.k
+    u32, t = k.u32, task.pa >> 2
+    if not u32[t + _STATE_U32] & state:
         return False
     set_task_state(task, TASK_RUNNING)
-    if not u32[(task.pa + _ON_RQ) >> 2]:
-        update_curr(task.k)
+    if not u32[t + _ON_RQ_U32]:
+        update_curr(k)
         activate_task(task, ENQUEUE_WAKEUP)
         wakeup_preempt(task)
     return True
@@ -421,7 +427,7 @@ def update_curr(k: Kernel) -> None:
     u64[w + _EXEC_START] = now
     u64[w + _SUM_EXEC] += delta
     u64[w + _UTIME] += delta
-    SCHED_CLASSES[k.u32[(curr + TASK_CLASS) >> 2]].update_curr(k, curr, delta)
+    SCHED_CLASSES[k.u32[(curr >> 2) + _CLASS]].update_curr(k, curr, delta)
 
 
 def scheduler_tick(k: Kernel) -> None:

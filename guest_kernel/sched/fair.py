@@ -24,7 +24,6 @@ from guest_kernel.kernel import Kernel
 from guest_kernel.layout.declare import PAGE_OFFSET, PHYSICAL_MASK
 from guest_kernel.layout.rbtree import rb_root_cached
 from guest_kernel.layout.sched import (
-    FAIR_SCHED_CLASS,
     NICE_0_LOAD,
     SCHED_IDLE,
     SCHED_NORMAL,
@@ -50,7 +49,6 @@ from guest_kernel.sched.rq import (
     RQ_CURR,
     RQ_QUANTUM,
     SLICE,
-    TASK_CLASS,
     TASK_POLICY,
     TASK_TI_FLAGS,
     resched_curr,
@@ -71,6 +69,8 @@ _VRUNTIME: Final = task_struct.offsetof("se.vruntime") >> 3
 _DEADLINE: Final = task_struct.offsetof("se.deadline") >> 3
 _VLAG: Final = task_struct.offsetof("se.vlag") >> 3
 _SLICE: Final = SLICE >> 3
+_TI_FLAGS: Final = TASK_TI_FLAGS >> 3
+_POLICY: Final = TASK_POLICY >> 2  # of a half
 _RUN_NODE: Final = task_struct.offsetof("se.run_node")
 _DEADLINE_FROM_NODE: Final = _DEADLINE - (_RUN_NODE >> 3)
 
@@ -84,11 +84,11 @@ class fair_sched_class(sched_class):
     """Tasks in ``rq.cfs``: the waiting ones in a tree by deadline, the running one outside it."""
 
     def enqueue_task(self, k: Kernel, task: int, flags: int) -> None:
-        u32 = k.u32
+        u32, q = k.u32, k.rq_word
         _place_entity(k, task, flags)
-        u32[2 * k.rq_word + _NR_RUNNING] += 1
+        u32[2 * q + _NR_RUNNING] += 1
         u32[(task + ON_RQ) >> 2] = 1
-        if k.u64[k.rq_word + RQ_CURR] & PHYSICAL_MASK != task:
+        if k.u64[q + RQ_CURR] & PHYSICAL_MASK != task:
             _enqueue_entity(k, task)
 
     def dequeue_task(self, k: Kernel, task: int, flags: int) -> None:
@@ -96,7 +96,8 @@ class fair_sched_class(sched_class):
         average = _avg_vruntime(k)
         # How far it may be ahead or behind when it comes back: two requests.
         weight = k.u64[w + _WEIGHT]
-        limit = 2 * max(_slice(k, task), k.u64[k.rq_word + RQ_QUANTUM]) * NICE_0_LOAD // weight
+        limit = (2 * max(k.u64[w + _SLICE], k.u64[k.rq_word + RQ_QUANTUM])
+                 * NICE_0_LOAD // weight)
         i64[w + _VLAG] = max(-limit, min(average - i64[w + _VRUNTIME], limit))
         if flags & DEQUEUE_SAVE:
             i64[w + _DEADLINE] -= i64[w + _VRUNTIME]
@@ -144,25 +145,25 @@ class fair_sched_class(sched_class):
         if ahead <= i64[q + _AVG_VRUNTIME] and k.u32[2 * q + _NR_RUNNING] > 1:
             i64[w + _VRUNTIME] = deadline = i64[w + _DEADLINE]
             weight = k.u64[w + _WEIGHT]
-            request = _slice(k, task)
+            request = k.u64[w + _SLICE]
             i64[w + _DEADLINE] = deadline + (
                 request if weight == NICE_0_LOAD else request * NICE_0_LOAD // weight)
 
     def wakeup_preempt(self, k: Kernel, task: int) -> None:
-        u32, u64, i64, q = k.u32, k.u64, k.i64, k.rq_word
-        curr = u64[q + RQ_CURR] & PHYSICAL_MASK
-        flags = (curr + TASK_TI_FLAGS) >> 3
+        u32, u64, i64 = k.u32, k.u64, k.i64
+        curr = u64[k.rq_word + RQ_CURR] & PHYSICAL_MASK
+        c, w = curr >> 3, task >> 3
+        flags = c + _TI_FLAGS
         if u64[flags] & TIF_NEED_RESCHED:
             return
-        policy, running = u32[(task + TASK_POLICY) >> 2], u32[(curr + TASK_POLICY) >> 2]
+        policy, running = u32[(task >> 2) + _POLICY], u32[(curr >> 2) + _POLICY]
         if policy != running and SCHED_IDLE in (policy, running):
             if running == SCHED_IDLE:
                 u64[flags] |= TIF_NEED_RESCHED
             return
         if policy != SCHED_NORMAL:
             return
-        c, w = curr >> 3, task >> 3
-        if (i64[c + _VLAG] == i64[c + _DEADLINE] and _slice(k, task) < _slice(k, curr)
+        if (u64[w + _SLICE] < u64[c + _SLICE] and i64[c + _VLAG] == i64[c + _DEADLINE]
                 and _is_eligible(k, task)
                 and (i64[w + _DEADLINE] < i64[c + _DEADLINE] or not _is_eligible(k, curr))):
             i64[c + _VLAG] += 1  # a shorter request need not wait for the end of the slice
@@ -176,7 +177,7 @@ class fair_sched_class(sched_class):
             delta if weight == NICE_0_LOAD else delta * NICE_0_LOAD // weight)
         i64[w + _VRUNTIME] = vruntime
         if vruntime >= i64[w + _DEADLINE]:  # the request has been served: here is the next
-            i64[w + _DEADLINE] = vruntime + max(1, _slice(k, task) * NICE_0_LOAD // weight)
+            i64[w + _DEADLINE] = vruntime + max(1, k.u64[w + _SLICE] * NICE_0_LOAD // weight)
 
     def turn(self, k: Kernel, task: int) -> int:
         i64, w = k.i64, task >> 3
@@ -212,24 +213,16 @@ class fair_sched_class(sched_class):
             _enqueue_entity(k, task)
 
     def get_rr_interval(self, k: Kernel, task: int) -> int:
-        return _slice(k, task)
-
-
-def _slice(k: Kernel, task: int) -> int:
-    """Return what ``task`` asks for at a time; store it, if it is the default."""
-    if k.u32[(task + CUSTOM_SLICE) >> 2]:
-        return k.u64[(task >> 3) + _SLICE]
-    quantum: int = k.u64[k.rq_word + RQ_QUANTUM]
-    k.u64[(task >> 3) + _SLICE] = quantum
-    return quantum
+        request: int = k.u64[(task >> 3) + _SLICE]
+        return request
 
 
 def _sums(k: Kernel) -> tuple[int, int]:
     """Return, over all runnable fair tasks, the weighted sum of vruntimes, and of weights."""
-    u64, u32, i64, q = k.u64, k.u32, k.i64, k.rq_word
+    u64, i64, q = k.u64, k.i64, k.rq_word
     average, load = i64[q + _AVG_VRUNTIME], u64[q + _AVG_LOAD]
     curr = u64[q + RQ_CURR] & PHYSICAL_MASK
-    if u32[(curr + TASK_CLASS) >> 2] == FAIR_SCHED_CLASS and u32[(curr + ON_RQ) >> 2]:
+    if k.u32[(curr + ON_RQ) >> 2]:  # as no task of another class has it
         w = curr >> 3
         weight = u64[w + _WEIGHT]
         average += (i64[w + _VRUNTIME] - i64[q + _ZERO]) * weight
@@ -257,9 +250,9 @@ def _pick_eevdf(k: Kernel) -> int:
     Linux finds it in the tree by the least vruntime below each node; here the tree is walked in
     order of deadline, and mostly the first or second task is eligible.
     """
-    u64, u32, i64, q = k.u64, k.u32, k.i64, k.rq_word
+    u64, i64, q = k.u64, k.i64, k.rq_word
     curr = u64[q + RQ_CURR] & PHYSICAL_MASK
-    if u32[(curr + TASK_CLASS) >> 2] != FAIR_SCHED_CLASS or not u32[(curr + ON_RQ) >> 2]:
+    if not k.u32[(curr + ON_RQ) >> 2]:  # as no task of another class has it
         curr = 0
     node = u64[q + _LEFTMOST]
     if not node:
@@ -289,8 +282,9 @@ def _pick_eevdf(k: Kernel) -> int:
 def _place_entity(k: Kernel, task: int, flags: int) -> None:
     """Decide where in virtual time ``task`` joins the others: with the lag that it left with."""
     i64, w = k.i64, task >> 3
-    weight = k.u64[w + _WEIGHT]
-    request = _slice(k, task) * NICE_0_LOAD // weight
+    weight, request = k.u64[w + _WEIGHT], k.u64[w + _SLICE]
+    if weight != NICE_0_LOAD:
+        request = request * NICE_0_LOAD // weight
     average, load = _sums(k)
     vruntime = i64[k.rq_word + _ZERO]
     if load:
@@ -306,20 +300,22 @@ def _place_entity(k: Kernel, task: int, flags: int) -> None:
         return
     if flags & ENQUEUE_INITIAL:
         request //= 2  # a new task comes to its first turn a little sooner
-    i64[w + _DEADLINE] = vruntime + max(1, request)
+    i64[w + _DEADLINE] = vruntime + (request or 1)
 
 
 def _enqueue_entity(k: Kernel, task: int) -> None:
     """Put ``task`` into the tree, behind those with the same deadline."""
     u64, i64, q, w = k.u64, k.i64, k.rq_word, task >> 3
-    vruntime, weight = i64[w + _VRUNTIME], u64[w + _WEIGHT]
-    if vruntime - i64[q + _ZERO] > FAR:
+    weight, key = u64[w + _WEIGHT], i64[w + _VRUNTIME] - i64[q + _ZERO]
+    if key > FAR:
         _move_zero(k)
-    i64[q + _AVG_VRUNTIME] += (vruntime - i64[q + _ZERO]) * weight
+        key = i64[w + _VRUNTIME] - i64[q + _ZERO]
+    i64[q + _AVG_VRUNTIME] += key * weight
     u64[q + _AVG_LOAD] += weight
     node, n = task + _RUN_NODE + PAGE_OFFSET, (task + _RUN_NODE) >> 3
     if not u64[q + _ROOT]:  # nobody else waits
-        u64[n], u64[n + LEFT], u64[n + RIGHT] = BLACK, 0, 0
+        u64[n] = BLACK
+        u64[n + LEFT] = u64[n + RIGHT] = 0
         u64[q + _ROOT] = u64[q + _LEFTMOST] = node
         return
     deadline, link, parent, leftmost = i64[w + _DEADLINE], q + _ROOT, 0, True

@@ -111,7 +111,7 @@ class Stage:
             task.se.vruntime, task.se.deadline = side.vruntime, side.vruntime + side.request
             task.se.vlag = 0 if side.ran_out else task.se.deadline
             task.se.load_weight, task.se.custom_slice = side.weight, int(bool(side.slice))
-            task.se.slice = side.slice
+            task.se.slice = side.slice or queue.quantum
             task.se.exec_start = CLOCK - ran
             # What __switch_to_asm pops: six registers, and where to return to.
             frame = task.stack + 8192 - 56
