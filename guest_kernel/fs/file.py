@@ -69,13 +69,12 @@ from guest_kernel.lib.bitmap import (
 from guest_kernel.mm.filemap import fput_pa, get_file
 from guest_kernel.mm.slab import (
     KMALLOC_MAX_SIZE,
+    alloc_struct,
+    free_struct,
     kfree,
     kfree_pa,
     kmalloc,
-    kmem_cache_alloc,
-    kmem_cache_free,
     kzalloc,
-    struct_cache,
 )
 from guest_kernel.sched.wait import sleep_on
 from guest_kernel.syscalls import SYSCALL_DEFINE, Int, UInt, ULong
@@ -196,7 +195,7 @@ def dup_fd(old: files_struct) -> files_struct:
     u64, pa = k.u64, old.pa
     table = u64[(pa + _FDT) >> 3] & PHYSICAL_MASK
     if table == pa + _FDTAB:  # it is copied with the structure that it lies in
-        copy = kmem_cache_alloc(k, struct_cache(k, files_struct))
+        copy = alloc_struct(k, files_struct)
         k.u8[copy : copy + files_struct.size] = k.u8[pa : pa + files_struct.size]
         _use_first_table(k, copy)
         new, table = files_struct(k, copy), copy + _FDTAB
@@ -258,7 +257,7 @@ def put_files_struct(files: files_struct) -> None:
             filp_close_pa(k, va & PHYSICAL_MASK)
     if table != pa + _FDTAB:
         _free_fdtable(files, fdtable(k, table))
-    kmem_cache_free(k, pa)
+    free_struct(k, files_struct, pa)
 
 
 def exit_files(task: task_struct) -> None:

@@ -18,7 +18,7 @@ from guest_kernel.fs.namespace import (
     store_path,
 )
 from guest_kernel.layout.fs import fs_struct
-from guest_kernel.mm.slab import kfree, kmem_cache_alloc, kzalloc, struct_cache
+from guest_kernel.mm.slab import alloc_struct, kfree, kzalloc
 from guest_kernel.syscalls import SYSCALL_DEFINE, Int
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def alloc_fs_struct(k: Kernel, root: Place) -> fs_struct:
 def copy_fs_struct(old: fs_struct) -> fs_struct:
     """Make a copy, for a child that does not share its parent's (clone(2) without CLONE_FS)."""
     k: Kernel = old.k
-    fs = fs_struct(k, kmem_cache_alloc(k, struct_cache(k, fs_struct)))
+    fs = fs_struct(k, alloc_struct(k, fs_struct))
     k.u8[fs.pa : fs.pa + fs.size] = k.u8[old.pa : old.pa + fs.size]
     fs.users = 1
     path_get_pa(k, fs.pa + _ROOT)

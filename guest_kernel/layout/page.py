@@ -49,6 +49,7 @@ NR_PAGE_ORDERS: Final = MAX_PAGE_ORDER + 1
 MAX_ORDER_NR_PAGES: Final = 1 << MAX_PAGE_ORDER
 
 SLAB_NAME_MAX: Final = 32  # with its NUL
+SHEAF_CAPACITY: Final = 8
 KMALLOC_SHIFT_LOW: Final = 3
 KMALLOC_SHIFT_HIGH: Final = 13
 OO_SHIFT: Final = 16  # of the order in kmem_cache_order_objects.x
@@ -117,6 +118,9 @@ class kmem_cache(Struct):
     nr_slabs = U64("slabs, full ones included")
     list = Embed(list_head, "mm_data.slab_caches")
     name = Chars(SLAB_NAME_MAX, "for people, and for finding the cache again")
+    sheaf_size = U64("free objects in sheaf")
+    sheaf = Array(U64, SHEAF_CAPACITY, "free objects at hand; the last one is the first to go",
+                  ctype="void *")
 
 
 class mm_data(Struct):

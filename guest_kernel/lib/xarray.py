@@ -29,7 +29,7 @@ from guest_kernel.layout.xarray import (
     xarray,
 )
 from guest_kernel.mm.page_alloc import OutOfFrames
-from guest_kernel.mm.slab import kfree, kmem_cache_alloc, kmem_cache_free, struct_cache
+from guest_kernel.mm.slab import alloc_struct, free_struct, kfree
 
 ULONG_MAX: Final = (1 << 64) - 1
 
@@ -296,7 +296,7 @@ def _find_leaf(xa: xarray, index: int) -> int:
 def _new_node(xa: xarray, shift: int, parent: int, offset: int) -> int:
     """Return the physical address of a new node; ``parent`` is a pointer, or 0."""
     k: Kernel = xa.k
-    pa = kmem_cache_alloc(k, k.slab_memo.get(xa_node) or struct_cache(k, xa_node))
+    pa = alloc_struct(k, xa_node)
     k.u8[pa : pa + xa_node.size] = _NO_NODE
     u64, word = k.u64, pa >> 3
     k.u8[pa + _SHIFT] = shift
@@ -374,7 +374,7 @@ def _delete_empty(xa: xarray, node: int) -> None:
     while not u8[node + _COUNT]:
         parent = u64[(node >> 3) + _PARENT] & PHYSICAL_MASK
         offset = u8[node + _OFFSET]
-        kmem_cache_free(k, node)
+        free_struct(k, xa_node, node)
         if not parent:
             u64[(xa.pa + _HEAD) >> 3] = 0
             return
@@ -394,7 +394,7 @@ def _shrink(xa: xarray, node: int) -> None:
         if not entry or (u8[node + _SHIFT] and not entry & _NODE):
             return
         u64[(xa.pa + _HEAD) >> 3] = entry
-        kmem_cache_free(k, node)
+        free_struct(k, xa_node, node)
         if not entry & _NODE:
             return
         node = entry - _NODE & PHYSICAL_MASK

@@ -12,7 +12,9 @@ bugs visible for the price of one read each: an object freed twice, and an objec
 was freed.
 
 Each structure has a cache named after its class, made when the first one is allocated, so
-``struct task_struct`` lies where a debugger's ``slab_caches`` says.
+``struct task_struct`` lies where a debugger's ``slab_caches`` says.  Such a cache has a *sheaf*,
+too: the few objects that were freed last, to be given out again without a look at their slabs,
+where they count as in use.  Their words are the mask, as if there were no next one.
 
 See: Linux mm/slub.c, mm/slab_common.c.  Unlike Linux there are no per-CPU slabs (there is one CPU)
 and caches are not merged.
@@ -33,6 +35,7 @@ from guest_kernel.layout.page import (
     KMALLOC_SHIFT_LOW,
     MAX_PAGE_ORDER,
     OO_SHIFT,
+    SHEAF_CAPACITY,
     SLAB_NAME_MAX,
     PG_head,
     PG_slab,
@@ -54,6 +57,10 @@ S = TypeVar("S", bound=Struct)
 
 # Outside the bits in which the addresses of a slab's objects differ.
 FREELIST_MASK: Final = 0x5A5A_A5A5_0000_0005
+# A free object's word above the bits in which addresses differ: of the last one, of any other.
+_ADDRESS_BITS: Final = PHYSICAL_MASK.bit_length()
+_LOOKS_FREE: Final = tuple(
+    (FREELIST_MASK ^ following) >> _ADDRESS_BITS for following in (0, PAGE_OFFSET))
 
 KMALLOC_MAX_CACHE_SIZE: Final = 1 << KMALLOC_SHIFT_HIGH
 KMALLOC_MAX_SIZE: Final = PAGE_SIZE << MAX_PAGE_ORDER
@@ -81,6 +88,8 @@ _NR_EMPTY: Final = kmem_cache.offsetof("nr_empty") >> 3
 _NR_SLABS: Final = kmem_cache.offsetof("nr_slabs") >> 3
 _STRIDE_U32: Final = kmem_cache.offsetof("stride") >> 2
 _SLAB_SHIFT_U32: Final = kmem_cache.offsetof("slab_shift") >> 2
+_SHEAF_SIZE: Final = kmem_cache.offsetof("sheaf_size") >> 3
+_SHEAF: Final = kmem_cache.offsetof("sheaf") >> 3
 _PAGE_WORDS_SHIFT: Final = 3
 _WORD_TO_PA: Final = PAGE_SHIFT - _PAGE_WORDS_SHIFT
 _SLAB: Final = 1 << PG_slab
@@ -164,12 +173,16 @@ def kmem_cache_usage(cache: kmem_cache) -> tuple[int, int]:
     """Return how many objects of ``cache`` are in use, and how many its slabs have room for."""
     total = cache.nr_slabs * (cache.oo.x & (1 << OO_SHIFT) - 1)
     free = sum(s.objects - s.inuse for s in list_for_each_entry(cache.partial, page, "lru"))
-    return total - free, total
+    return total - free - cache.sheaf_size, total
 
 
 def kmem_cache_shrink(k: Kernel, cache: int) -> None:
-    """Give the empty slab that ``cache`` keeps back to the page allocator."""
+    """Give what ``cache`` keeps back: its sheaf to the slabs, then the empty slab to the pages."""
     ref = kmem_cache(k, cache)
+    for va in ref.sheaf[: ref.sheaf_size].tolist():
+        ref.sheaf_size -= 1
+        k.u64[(va & PHYSICAL_MASK) >> 3] = 0
+        kmem_cache_free(k, va & PHYSICAL_MASK)
     for slab in list_for_each_entry(ref.partial, page, "lru"):
         if not slab.inuse:
             ref.nr_empty -= 1
@@ -177,7 +190,7 @@ def kmem_cache_shrink(k: Kernel, cache: int) -> None:
 
 
 def shrink_slabs(k: Kernel) -> None:
-    """Give every empty slab back to the page allocator."""
+    """Give back what every cache keeps."""
     for cache in for_each_slab_cache(k):
         kmem_cache_shrink(k, cache.pa)
 
@@ -348,7 +361,10 @@ def _bad_object(k: Kernel, cache: int, pa: int, what: str) -> NoReturn:
 
 
 def _check_double_free(k: Kernel, cache: int, p: int, va: int) -> None:
-    """Look for the object at ``va``, which has a free object's word, among the slab's free ones."""
+    """Look for the object at ``va``, which has a free object's word, among the free ones."""
+    ref = kmem_cache(k, cache)
+    if va in ref.sheaf[: ref.sheaf_size]:
+        _bad_object(k, cache, va & PHYSICAL_MASK, "freed twice")
     free = k.u64[p + _FREELIST]
     for _ in range(page(k, p << 3).objects):
         if free == va:
@@ -414,9 +430,12 @@ def _discard_slab(k: Kernel, cache: int, p: int) -> None:
 
 
 def kzalloc(k: Kernel, cls: type[S]) -> S:
-    """Return a new ``cls``, filled with zeros, from the cache named after it."""
-    pa = kmem_cache_alloc(k, k.slab_memo.get(cls) or struct_cache(k, cls))
-    size = cls.size
+    """Return a new ``cls``, filled with zeros, from the cache named after it.
+
+    Raises:
+        OutOfFrames: no frames for a new slab.
+    """
+    pa, size = alloc_struct(k, cls), cls.size
     k.u8[pa : pa + size] = bytes(size)
     return cls(k, pa)
 
@@ -424,7 +443,38 @@ def kzalloc(k: Kernel, cls: type[S]) -> S:
 def kfree(ref: Struct | None) -> None:
     """Free what ``kzalloc`` returned; nothing if it is ``None``."""
     if ref is not None:
-        kmem_cache_free(ref.k, ref.pa)
+        free_struct(ref.k, type(ref), ref.pa)
+
+
+def alloc_struct(k: Kernel, cls: type[Struct]) -> int:
+    """Return the physical address of a new ``cls``, whose contents are undefined.
+
+    Raises:
+        OutOfFrames: no frames for a new slab.
+    """
+    cache = k.slab_memo.get(cls) or struct_cache(k, cls)
+    u64, c = k.u64, cache >> 3
+    n = u64[c + _SHEAF_SIZE]
+    if not n:
+        return kmem_cache_alloc(k, cache)
+    u64[c + _SHEAF_SIZE] = n - 1
+    pa: int = u64[c + n + (_SHEAF - 1)] & PHYSICAL_MASK
+    if u64[pa >> 3] != FREELIST_MASK:
+        _bad_object(k, cache, pa, "written after it was freed")
+    u64[pa >> 3] = 0
+    return pa
+
+
+def free_struct(k: Kernel, cls: type[Struct], pa: int) -> None:
+    """Free the ``cls`` at physical address ``pa``."""
+    u64, c = k.u64, (k.slab_memo.get(cls) or struct_cache(k, cls)) >> 3
+    n = u64[c + _SHEAF_SIZE]
+    if n == SHEAF_CAPACITY or u64[pa >> 3] >> _ADDRESS_BITS in _LOOKS_FREE:
+        kmem_cache_free(k, pa)
+        return
+    u64[pa >> 3] = FREELIST_MASK
+    u64[c + n + _SHEAF] = PAGE_OFFSET + pa
+    u64[c + _SHEAF_SIZE] = n + 1
 
 
 def struct_cache(k: Kernel, cls: type[Struct]) -> int:

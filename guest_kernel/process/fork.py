@@ -18,7 +18,7 @@ from guest_kernel.fs.file import dup_fd, get_files_struct, put_files_struct, tas
 from guest_kernel.fs.fs_struct import copy_fs_struct, get_fs_struct, put_fs_struct
 from guest_kernel.ipc.sem import copy_semundo, exit_sem
 from guest_kernel.kernel import Kernel
-from guest_kernel.layout.declare import PAGE_OFFSET, PHYSICAL_MASK, START_KERNEL_MAP
+from guest_kernel.layout.declare import PAGE_OFFSET, PHYSICAL_MASK, START_KERNEL_MAP, Struct
 from guest_kernel.layout.fs import files_struct, fs_struct
 from guest_kernel.layout.mm_types import TASK_SIZE_MAX, mm_struct, vm_data
 from guest_kernel.layout.ptrace import pt_regs
@@ -58,7 +58,7 @@ from guest_kernel.layout.signal import user_struct
 from guest_kernel.lib.list import INIT_LIST_HEAD, list_add_tail, list_add_tail_va
 from guest_kernel.mm.mm import drop_dup_mm, dup_mmap, mmget, mmput
 from guest_kernel.mm.page_alloc import OutOfFrames, alloc_pages, free_pages
-from guest_kernel.mm.slab import kfree, kmem_cache_alloc, kmem_cache_free, kzalloc, struct_cache
+from guest_kernel.mm.slab import alloc_struct, free_struct, kfree, kzalloc
 from guest_kernel.mm.uaccess import copy_from_user, put_user_u32
 from guest_kernel.process.pid import (
     PIDTYPE_PID,
@@ -423,11 +423,11 @@ def dup_task_struct(current: task_struct) -> task_struct:
     """Copy the parent's task_struct but for what is its alone, and allocate a kernel stack."""
     k: Kernel = current.k
     u8, u32, source = k.u8, k.u32, current.pa
-    pa = kmem_cache_alloc(k, struct_cache(k, task_struct))
+    pa = alloc_struct(k, task_struct)
     try:
         stack = _alloc_thread_stack(k)
     except OutOfFrames:
-        kmem_cache_free(k, pa)
+        free_struct(k, task_struct, pa)
         raise
     u8[pa : pa + _TASK_SIZE] = u8[source : source + _TASK_SIZE]
     u8[pa + _OWN : pa + _OWN_END] = _OWN_ZEROS
@@ -622,7 +622,7 @@ def _new_signal(k: Kernel) -> int:
     Raises:
         OutOfFrames.
     """
-    pa = kmem_cache_alloc(k, struct_cache(k, signal_struct))
+    pa = alloc_struct(k, signal_struct)
     k.u8[pa : pa + _SIGNAL_SIZE] = bytes(_SIGNAL_SIZE)
     u32, i = k.u32, pa >> 2
     u32[i + _SIGCNT] = u32[i + _LIVE] = u32[i + _SIGNAL_THREADS] = 1
@@ -639,7 +639,7 @@ def dup_sighand(k: Kernel, old: int) -> int:
     Raises:
         OutOfFrames.
     """
-    new = kmem_cache_alloc(k, struct_cache(k, sighand_struct))
+    new = alloc_struct(k, sighand_struct)
     k.u8[new : new + _SIGHAND_SIZE] = k.u8[old : old + _SIGHAND_SIZE]
     k.u32[(new >> 2) + _SIGHAND_COUNT] = 1
     return new
@@ -663,18 +663,18 @@ def flush_signal_handlers(k: Kernel, hand: int) -> None:
 
 def put_sighand(k: Kernel, hand: int) -> None:
     """Drop a reference to the sighand_struct at ``hand``; the last one frees it."""
-    _put(k, hand, (hand >> 2) + _SIGHAND_COUNT)
+    _put(k, sighand_struct, hand, (hand >> 2) + _SIGHAND_COUNT)
 
 
 def put_signal_struct(k: Kernel, signal: int) -> None:
     """Drop a reference to the signal_struct at ``signal``; the last one frees it."""
-    _put(k, signal, (signal >> 2) + _SIGCNT)
+    _put(k, signal_struct, signal, (signal >> 2) + _SIGCNT)
 
 
-def _put(k: Kernel, pa: int, count: int) -> None:
+def _put(k: Kernel, cls: type[Struct], pa: int, count: int) -> None:
     k.u32[count] = left = k.u32[count] - 1
     if not left:
-        kmem_cache_free(k, pa)
+        free_struct(k, cls, pa)
 
 
 def task_pt_regs(task: task_struct) -> pt_regs:
@@ -694,8 +694,8 @@ def put_task_struct(task: task_struct) -> None:
     if u64[w + _SIGNAL]:
         put_signal_struct(k, u64[w + _SIGNAL] & PHYSICAL_MASK)
     if u64[w + _WORKER_PRIVATE]:
-        kmem_cache_free(k, u64[w + _WORKER_PRIVATE] & PHYSICAL_MASK)
-    kmem_cache_free(k, task.pa)
+        free_struct(k, kthread, u64[w + _WORKER_PRIVATE] & PHYSICAL_MASK)
+    free_struct(k, task_struct, task.pa)
 
 
 def release_task_stack(task: task_struct) -> None:

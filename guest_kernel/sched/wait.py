@@ -30,7 +30,7 @@ from guest_kernel.layout.sched import (
 )
 from guest_kernel.lib.list import INIT_LIST_HEAD, list_add_tail_va, list_del_va, list_empty
 from guest_kernel.mm.filemap import fput_pa, get_file
-from guest_kernel.mm.slab import kmem_cache_free, kzalloc
+from guest_kernel.mm.slab import free_struct, kzalloc
 from guest_kernel.sched.core import set_task_state, try_to_wake_up, wake_up_process
 from guest_kernel.sched.preempt import might_sleep
 from guest_kernel.signal.numbers import SIGKILL, sigmask
@@ -92,7 +92,7 @@ def finish_wait(task: task_struct) -> None:
         while more:
             entry = more
             more = _leave_queue(k, entry)
-            kmem_cache_free(k, entry & PHYSICAL_MASK)
+            free_struct(k, wait_queue_entry, entry & PHYSICAL_MASK)
     if k.u32[(task.pa + _TIMER_IS_QUEUED) >> 2]:
         hrtimer_cancel(task.sleep_timer)
 

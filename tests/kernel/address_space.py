@@ -118,9 +118,9 @@ def leave(k: Kernel, mm: mm_struct) -> None:
 
 
 def free_frames(k: Kernel) -> int:
-    """Return the free frames, those of empty slabs counted."""
+    """Return the free frames, those counted that are for the descriptions of slab caches."""
     shrink_slabs(k)
-    return nr_free_pages(k)
+    return nr_free_pages(k) + k.data(mm_data).boot_kmem_cache.nr_slabs
 
 
 def maps(mm: mm_struct) -> list[tuple[int, int, int]]:

@@ -23,7 +23,7 @@ from emulator.memory import Ram
 from guest_kernel.errors import KernelPanic
 from guest_kernel.kernel import Kernel
 from guest_kernel.layout.declare import PAGE_OFFSET, U64, Array, Embed, Struct
-from guest_kernel.layout.page import PG_slab, kmem_cache, mm_data, page
+from guest_kernel.layout.page import SHEAF_CAPACITY, PG_slab, kmem_cache, mm_data, page
 from guest_kernel.layout.rbtree import rb_node, rb_root
 from guest_kernel.layout.xarray import xarray
 from guest_kernel.lib.list import list_for_each_entry
@@ -42,9 +42,12 @@ from guest_kernel.mm.page_alloc import (
     release_pages,
 )
 from guest_kernel.mm.slab import (
+    FREELIST_MASK,
     KMALLOC_MAX_SIZE,
+    alloc_struct,
     find_slab_cache,
     for_each_slab_cache,
+    free_struct,
     kfree,
     kfree_pa,
     kmalloc,
@@ -214,6 +217,58 @@ def test_kzalloc_makes_a_cache_for_each_structure(bare_kernel: Kernel) -> None:
     kfree(second)
     kfree(None)
     assert kmem_cache_usage(cache)[0] == 0
+
+
+def test_structures_freed_last_are_at_hand(bare_kernel: Kernel) -> None:
+    """Are as many structures as a sheaf holds given out again, last one first, and then others?"""
+    k = bare_kernel
+    things = [kzalloc(k, thing) for _ in range(SHEAF_CAPACITY + 2)]
+    cache = find_slab_cache(k, "thing")
+    assert cache is not None
+    slab = page_ref(k, things[0].pa)
+    for ref in things:
+        ref.payload[0] = 7
+        kfree(ref)
+    assert (cache.sheaf_size, slab.inuse) == (SHEAF_CAPACITY, SHEAF_CAPACITY)
+    assert kmem_cache_usage(cache)[0] == 0
+    again = [kzalloc(k, thing) for _ in things]
+    assert again[:SHEAF_CAPACITY] == things[SHEAF_CAPACITY - 1 :: -1]
+    assert {ref.pa for ref in again} == {ref.pa for ref in things}
+    assert not any(ref.payload[0] for ref in again)
+    kfree(again.pop())
+    assert (cache.sheaf_size, kmem_cache_usage(cache)[0]) == (1, len(again))
+    kmem_cache_shrink(k, cache.pa)
+    assert (cache.sheaf_size, slab.inuse) == (0, len(again))
+    free_struct(k, thing, again.pop().pa)
+    assert alloc_struct(k, thing) in {ref.pa for ref in things} - {ref.pa for ref in again}
+
+
+def test_misuse_of_a_structure_at_hand_stops_the_machine(bare_kernel: Kernel) -> None:
+    """Is a structure in the sheaf freed twice, in either way, or written to, found and named?"""
+    k = bare_kernel
+    first, second = kzalloc(k, thing), kzalloc(k, thing)
+    kfree(first)
+    with pytest.raises(KernelPanic, match=f"^thing {first.va:#x}: freed twice$"):
+        kfree(first)
+    with pytest.raises(KernelPanic, match=f"^thing {first.va:#x}: freed twice$"):
+        kmem_cache_free(k, first.pa)
+    kmem_cache_free(k, second.pa)
+    with pytest.raises(KernelPanic, match=f"^thing {second.va:#x}: freed twice$"):
+        kfree(second)
+    first.key = 1
+    with pytest.raises(KernelPanic, match=f"^thing {first.va:#x}: written after it was freed$"):
+        kzalloc(k, thing)
+
+
+def test_structure_that_looks_free_can_be_freed(bare_kernel: Kernel) -> None:
+    """Is data that happens to be a free structure's word no reason to stop?"""
+    k = bare_kernel
+    ref = kzalloc(k, thing)
+    ref.key = FREELIST_MASK
+    kfree(ref)
+    cache = find_slab_cache(k, "thing")
+    assert cache is not None
+    assert (cache.sheaf_size, kmem_cache_usage(cache)[0]) == (0, 0)
 
 
 def test_another_structure_of_the_same_name_is_refused(bare_kernel: Kernel) -> None:

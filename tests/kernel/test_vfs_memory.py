@@ -115,6 +115,7 @@ def test_want_of_memory_leaves_nothing_behind(
 
             return allocate
 
+        slab.shrink_slabs(world.k)  # no structure is at hand
         with monkeypatch.context() as patch:
             patch.setattr(slab, "kmem_cache_alloc", failing(slab.kmem_cache_alloc))
             patch.setattr(filemap, "get_zeroed_page", failing(page_alloc.get_zeroed_page))
