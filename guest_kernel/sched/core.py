@@ -196,27 +196,24 @@ def _turn_cost(k: Kernel) -> int:
 # ---------------------------------------------------------------------------------- waking
 
 
-def activate_task(task: task_struct, flags: int = 0) -> None:
-    """Put ``task`` on the run queue.
+def ttwu_do_activate(k: Kernel, task: int, flags: int) -> None:
+    """Put the task at a physical address on the run queue, and decide whether it runs at once.
 
     Args:
         flags: ENQUEUE_*.
-
-    Preconditions:
-        ``rq.clock`` is right: update_curr() was called.
     """
-    k: Kernel = task.k
-    pa, u32, u64, q = task.pa, k.u32, k.u64, k.rq_word
-    t = pa >> 2
+    update_curr(k)
+    u32, u64, q, t = k.u32, k.u64, k.rq_word, task >> 2
     if u32[t + _ON_RQ_U32]:
-        BUG(f"task {task.pid} is on the run queue already")
+        BUG(f"task {task_struct(k, task).pid} is on the run queue already")
     u32[t + _ON_RQ_U32] = 1
     u32[2 * q + RQ_NR_RUNNING] += 1
-    SCHED_CLASSES[u32[t + _CLASS]].enqueue_task(k, pa, flags)
-    u64[(pa >> 3) + _LAST_QUEUED] = u64[q + RQ_CLOCK]
+    SCHED_CLASSES[u32[t + _CLASS]].enqueue_task(k, task, flags)
+    u64[(task >> 3) + _LAST_QUEUED] = u64[q + RQ_CLOCK]
     if u64[q + RQ_HRTICK] == NEVER:
         curr = u64[q + RQ_CURR] & PHYSICAL_MASK  # it has to share from now on
         _begin_turn(k, SCHED_CLASSES[u32[(curr >> 2) + _CLASS]], curr)
+    wakeup_preempt(k, task)
 
 
 def _begin_turn(k: Kernel, kind: sched_class, curr: int) -> None:
@@ -227,14 +224,13 @@ def _begin_turn(k: Kernel, kind: sched_class, curr: int) -> None:
         k.u64[k.rq_word + RQ_HRTICK] = NEVER
 
 
-def wakeup_preempt(task: task_struct) -> None:
+def wakeup_preempt(k: Kernel, task: int) -> None:
     """``task`` has become runnable: decide whether it should run instead of the running one."""
-    k: Kernel = task.k
-    u32, pa = k.u32, task.pa
+    u32 = k.u32
     curr = k.u64[k.rq_word + RQ_CURR] & PHYSICAL_MASK
-    kind, running = u32[(pa >> 2) + _CLASS], u32[(curr >> 2) + _CLASS]
+    kind, running = u32[(task >> 2) + _CLASS], u32[(curr >> 2) + _CLASS]
     if kind == running:
-        SCHED_CLASSES[kind].wakeup_preempt(k, pa)
+        SCHED_CLASSES[kind].wakeup_preempt(k, task)
     elif kind == RT_SCHED_CLASS or running == IDLE_SCHED_CLASS:
         resched_curr(k)
 
@@ -251,9 +247,7 @@ def try_to_wake_up(task: task_struct, state: int) -> bool:
         return False
     set_task_state(task, TASK_RUNNING)
     if not u32[t + _ON_RQ_U32]:
-        update_curr(k)
-        activate_task(task, ENQUEUE_WAKEUP)
-        wakeup_preempt(task)
+        ttwu_do_activate(k, task.pa, ENQUEUE_WAKEUP)
     return True
 
 
@@ -265,9 +259,7 @@ def wake_up_process(task: task_struct) -> bool:
 def wake_up_new_task(task: task_struct) -> None:
     """Start a task that was just made."""
     set_task_state(task, TASK_RUNNING)
-    update_curr(task.k)
-    activate_task(task, ENQUEUE_INITIAL)
-    wakeup_preempt(task)
+    ttwu_do_activate(task.k, task.pa, ENQUEUE_INITIAL)
 
 
 # --------------------------------------------------------------------------------- a new task
@@ -359,7 +351,7 @@ def _prio_changed(task: task_struct, before: int) -> None:
         if task.prio > before:
             resched_curr(k)
     elif task.prio < before:
-        wakeup_preempt(task)
+        wakeup_preempt(k, task.pa)
 
 
 class Attributes(NamedTuple):
@@ -409,7 +401,7 @@ def set_attributes(task: task_struct, new: Attributes) -> None:
         if task.sched_class != old_class or task.prio > before:
             resched_curr(k)
     elif task.sched_class != old_class or task.prio < before:
-        wakeup_preempt(task)
+        wakeup_preempt(k, task.pa)
 
 
 # --------------------------------------------------------------------------------- running
