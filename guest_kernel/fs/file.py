@@ -263,10 +263,12 @@ def put_files_struct(files: files_struct) -> None:
 def exit_files(task: task_struct) -> None:
     """Take its files from a task that exits."""
     put_restart_file(task)  # it may have died in its sleep
-    files = task.files
-    if files is not None:
-        task.files = None
-        put_files_struct(files)
+    k: Kernel = task.k
+    u64, place = k.u64, (task.pa + _FILES) >> 3
+    files = u64[place]
+    if files:
+        u64[place] = 0
+        put_files_struct(files_struct(k, files & PHYSICAL_MASK))
 
 
 def unshare_files(task: task_struct) -> None:

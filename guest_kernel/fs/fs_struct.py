@@ -17,14 +17,17 @@ from guest_kernel.fs.namespace import (
     path_put_pa,
     store_path,
 )
+from guest_kernel.layout.declare import PHYSICAL_MASK
 from guest_kernel.layout.fs import fs_struct
-from guest_kernel.mm.slab import alloc_struct, kfree, kzalloc
+from guest_kernel.layout.sched import task_struct
+from guest_kernel.mm.slab import alloc_struct, free_struct, kzalloc
 from guest_kernel.syscalls import SYSCALL_DEFINE, Int
 
 if TYPE_CHECKING:
     from guest_kernel.kernel import Kernel
-    from guest_kernel.layout.sched import task_struct
 
+_FS: Final = task_struct.offsetof("fs")
+_USERS: Final = fs_struct.offsetof("users")
 _ROOT: Final = fs_struct.offsetof("root")
 _PWD: Final = fs_struct.offsetof("pwd")
 
@@ -42,12 +45,12 @@ def alloc_fs_struct(k: Kernel, root: Place) -> fs_struct:
 def copy_fs_struct(old: fs_struct) -> fs_struct:
     """Make a copy, for a child that does not share its parent's (clone(2) without CLONE_FS)."""
     k: Kernel = old.k
-    fs = fs_struct(k, alloc_struct(k, fs_struct))
-    k.u8[fs.pa : fs.pa + fs.size] = k.u8[old.pa : old.pa + fs.size]
-    fs.users = 1
-    path_get_pa(k, fs.pa + _ROOT)
-    path_get_pa(k, fs.pa + _PWD)
-    return fs
+    pa, source, size = alloc_struct(k, fs_struct), old.pa, fs_struct.size
+    k.u8[pa : pa + size] = k.u8[source : source + size]
+    k.i32[(pa + _USERS) >> 2] = 1
+    path_get_pa(k, pa + _ROOT)
+    path_get_pa(k, pa + _PWD)
+    return fs_struct(k, pa)
 
 
 def get_fs_struct(fs: fs_struct) -> fs_struct:
@@ -58,19 +61,23 @@ def get_fs_struct(fs: fs_struct) -> fs_struct:
 
 def put_fs_struct(fs: fs_struct) -> None:
     """Drop a task's share; the last one frees it."""
-    fs.users -= 1
-    if not fs.users:
-        path_put_pa(fs.k, fs.pa + _ROOT)
-        path_put_pa(fs.k, fs.pa + _PWD)
-        kfree(fs)
+    k, pa = fs.k, fs.pa
+    users = (pa + _USERS) >> 2
+    k.i32[users] = left = k.i32[users] - 1
+    if not left:
+        path_put_pa(k, pa + _ROOT)
+        path_put_pa(k, pa + _PWD)
+        free_struct(k, fs_struct, pa)
 
 
 def exit_fs(task: task_struct) -> None:
     """Take a task that exits out of the file system."""
-    fs = task.fs
-    if fs is not None:
-        task.fs = None
-        put_fs_struct(fs)
+    k: Kernel = task.k
+    u64, place = k.u64, (task.pa + _FS) >> 3
+    fs = u64[place]
+    if fs:
+        u64[place] = 0
+        put_fs_struct(fs_struct(k, fs & PHYSICAL_MASK))
 
 
 def fs_of(task: task_struct) -> fs_struct:

@@ -59,6 +59,7 @@ _ONE_DAY: Final = 24 * 60 * 60 * NSEC_PER_SEC
 _I_MODE: Final = inode.offsetof("i_mode")
 _I_FLAGS: Final = inode.offsetof("i_flags")
 _I_COUNT: Final = inode.offsetof("i_count")
+_I_WRITECOUNT: Final = inode.offsetof("i_writecount")
 _ATIME: Final = inode.offsetof("i_atime_sec")
 _MTIME: Final = inode.offsetof("i_mtime_sec")
 _CTIME: Final = inode.offsetof("i_ctime_sec")
@@ -310,7 +311,9 @@ def deny_write_access(f: file) -> None:
 
 def allow_write_access(f: file) -> None:
     """Undo one ``deny_write_access``."""
-    f.f_inode.i_writecount += 1
+    k: Kernel = f.k
+    node = k.u64[(f.pa + _F_INODE) >> 3] & PHYSICAL_MASK
+    k.i32[(node + _I_WRITECOUNT) >> 2] += 1
 
 
 # ---- times

@@ -426,7 +426,8 @@ class Struct:
     @classmethod
     def offsetof(cls, path: str) -> int:
         """Return the offset of a field, or of a field's field: ``"thread.sp"``."""
-        return cls._find(path)[0]
+        field = cls.fields.get(path)
+        return field.offset if field is not None else cls._find(path)[0]
 
     @classmethod
     def _find(cls, path: str) -> tuple[int, Field]:

@@ -609,8 +609,8 @@ def update_hiwater_rss(mm: mm_struct) -> None:
 
 def get_mm_rss(mm: mm_struct) -> int:
     """Return the resident pages."""
-    rss = mm.rss_stat
-    total: int = rss[MM_FILEPAGES] + rss[MM_ANONPAGES] + rss[MM_SHMEMPAGES]
+    i64, rss = mm.k.i64, (mm.pa >> 3) + _MM_RSS
+    total: int = i64[rss + MM_FILEPAGES] + i64[rss + MM_ANONPAGES] + i64[rss + MM_SHMEMPAGES]
     return total
 
 

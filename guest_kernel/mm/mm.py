@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Final
 
 from emulator.arch.paging import PAGE_SHIFT
-from guest_kernel.errors import BUG_ON
+from guest_kernel.errors import BUG
 from guest_kernel.fs.inode import allow_write_access, deny_write_access
 from guest_kernel.kernel import Kernel
 from guest_kernel.layout.declare import PAGE_OFFSET, PHYSICAL_MASK
@@ -51,6 +51,8 @@ _STACK_MAXRANDOM: Final = 0x3F_FFFF << PAGE_SHIFT
 
 # A child's structure is like its parent's from here on, but for what dup_mmap() sets.
 _DUP_MM: Final = pcpu_hot.offsetof("dup_mm")
+_MM_USERS: Final = mm_struct.offsetof("mm_users")
+_MM_COUNT: Final = mm_struct.offsetof("mm_count")
 _INHERITED: Final = mm_struct.offsetof("task_size")
 
 
@@ -126,17 +128,20 @@ def mmget(mm: mm_struct) -> mm_struct:
 
 def mmput(mm: mm_struct) -> None:
     """Drop a reference to the mappings; the last one unmaps everything."""
-    users = mm.mm_users
-    BUG_ON(users == 0, f"{mm!r}: mm_users is 0")
-    mm.mm_users = users - 1
-    if users == 1:
-        exit_mmap(mm)
-        exe_file = mm.exe_file
-        if exe_file is not None:
-            mm.exe_file = None
-            allow_write_access(exe_file)
-            fput(exe_file)
-        mmdrop(mm)
+    k: Kernel = mm.k
+    users = (mm.pa + _MM_USERS) >> 2
+    if not k.u32[users]:
+        BUG(f"{mm!r}: mm_users is 0")
+    k.u32[users] = left = k.u32[users] - 1
+    if left:
+        return
+    exit_mmap(mm)
+    exe_file = mm.exe_file
+    if exe_file is not None:
+        mm.exe_file = None
+        allow_write_access(exe_file)
+        fput(exe_file)
+    mmdrop(mm)
 
 
 def mmgrab(mm: mm_struct) -> mm_struct:
@@ -147,11 +152,13 @@ def mmgrab(mm: mm_struct) -> mm_struct:
 
 def mmdrop(mm: mm_struct) -> None:
     """Drop a reference to the structure; the last one frees it and the PML4."""
-    count = mm.mm_count
-    BUG_ON(count == 0, f"{mm!r}: mm_count is 0")
-    mm.mm_count = count - 1
-    if count == 1:
-        pgd_free(mm.k, mm.pgd & PHYSICAL_MASK)
+    k: Kernel = mm.k
+    count = (mm.pa + _MM_COUNT) >> 2
+    if not k.u32[count]:
+        BUG(f"{mm!r}: mm_count is 0")
+    k.u32[count] = left = k.u32[count] - 1
+    if not left:
+        pgd_free(k, mm.pgd & PHYSICAL_MASK)
         kfree(mm)
 
 
