@@ -619,15 +619,16 @@ def free_user_page_tables(mm: mm_struct) -> None:
     k: Kernel = mm.k
     pgd = mm.pgd & PHYSICAL_MASK
     tables, upper = user_tables(k, pgd)
-    gone: list[int] = []
-    for table in tables:
-        if page_count(k, table) == 1:
-            gone += present_entries(k, table)
+    if upper:  # else asm/exit.asm has left nothing
+        gone: list[int] = []
+        for table in tables:
+            if page_count(k, table) == 1:
+                gone += present_entries(k, table)
+        k.u64[pgd >> 3 : (pgd >> 3) + USER_ENTRIES] = _NO_ENTRIES[:USER_ENTRIES]
+        _release(k, gone)
+        release_pages(k, tables)
+        release_pages(k, upper)
     mm.rss_stat[:] = _NO_RSS
-    k.u64[pgd >> 3 : (pgd >> 3) + USER_ENTRIES] = _NO_ENTRIES[:USER_ENTRIES]
-    _release(k, gone)
-    release_pages(k, tables)
-    release_pages(k, upper)
     mm.pgtables_bytes = 0
     flush_tlb_mm(k, mm)
 

@@ -452,27 +452,26 @@ def alloc_struct(k: Kernel, cls: type[Struct]) -> int:
     Raises:
         OutOfFrames: no frames for a new slab.
     """
-    cache = k.slab_memo.get(cls) or struct_cache(k, cls)
-    u64, c = k.u64, cache >> 3
+    u64, c = k.u64, (k.slab_memo.get(cls) or struct_cache(k, cls)) >> 3
     n = u64[c + _SHEAF_SIZE]
     if not n:
-        return kmem_cache_alloc(k, cache)
+        return kmem_cache_alloc(k, c << 3)
+    word: int = (u64[c + n + (_SHEAF - 1)] & PHYSICAL_MASK) >> 3
+    if u64[word] != FREELIST_MASK:
+        _bad_object(k, c << 3, word << 3, "written after it was freed")
+    u64[word] = 0
     u64[c + _SHEAF_SIZE] = n - 1
-    pa: int = u64[c + n + (_SHEAF - 1)] & PHYSICAL_MASK
-    if u64[pa >> 3] != FREELIST_MASK:
-        _bad_object(k, cache, pa, "written after it was freed")
-    u64[pa >> 3] = 0
-    return pa
+    return word << 3
 
 
 def free_struct(k: Kernel, cls: type[Struct], pa: int) -> None:
     """Free the ``cls`` at physical address ``pa``."""
     u64, c = k.u64, (k.slab_memo.get(cls) or struct_cache(k, cls)) >> 3
-    n = u64[c + _SHEAF_SIZE]
-    if n == SHEAF_CAPACITY or u64[pa >> 3] >> _ADDRESS_BITS in _LOOKS_FREE:
+    n, word = u64[c + _SHEAF_SIZE], pa >> 3
+    if n == SHEAF_CAPACITY or u64[word] >> _ADDRESS_BITS in _LOOKS_FREE:
         kmem_cache_free(k, pa)
         return
-    u64[pa >> 3] = FREELIST_MASK
+    u64[word] = FREELIST_MASK
     u64[c + n + _SHEAF] = PAGE_OFFSET + pa
     u64[c + _SHEAF_SIZE] = n + 1
 

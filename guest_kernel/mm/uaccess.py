@@ -334,7 +334,13 @@ def put_user_u32(k: Kernel, va: int, value: int) -> None:
     Raises:
         UserAccessError: EFAULT.
     """
-    copy_to_user(k, va, (value & 0xFFFF_FFFF).to_bytes(4, "little"))
+    value &= 0xFFFF_FFFF
+    if va & 3:
+        copy_to_user(k, va, value.to_bytes(4, "little"))
+        return
+    pa = _writable(k, va, 0)
+    k.u32[pa >> 2] = value
+    _note_code(k, pa)
 
 
 def put_user_u64(k: Kernel, va: int, value: int) -> None:
@@ -343,7 +349,13 @@ def put_user_u64(k: Kernel, va: int, value: int) -> None:
     Raises:
         UserAccessError: EFAULT.
     """
-    copy_to_user(k, va, (value & 0xFFFF_FFFF_FFFF_FFFF).to_bytes(8, "little"))
+    value &= 0xFFFF_FFFF_FFFF_FFFF
+    if va & 7:
+        copy_to_user(k, va, value.to_bytes(8, "little"))
+        return
+    pa = _writable(k, va, 0)
+    k.u64[pa >> 3] = value
+    _note_code(k, pa)
 
 
 # ------------------------------------------------------------------- other address spaces

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from emulator.arch.paging import PAGE_SHIFT, PAGE_SIZE
-from guest_kernel.errors import BUG_ON, Errno, SyscallError
+from guest_kernel.errors import BUG, Errno, SyscallError
 from guest_kernel.kernel import Kernel
 from guest_kernel.layout.declare import PAGE_OFFSET, PHYSICAL_MASK
 from guest_kernel.layout.fs import address_space
@@ -368,8 +368,8 @@ def vma_link(mm: mm_struct, vma: vm_area_struct) -> None:
     m, v = mm.pa, vma.pa >> 3
     following = find_vma_pa(k, m, u64[v + VMA_START])
     if following:
-        BUG_ON(u64[(following >> 3) + VMA_START] < u64[v + VMA_END],
-               f"{vma!r}: {vma.vm_start:#x}-{vma.vm_end:#x} is mapped already")
+        if u64[(following >> 3) + VMA_START] < u64[v + VMA_END]:
+            BUG(f"{vma!r}: {vma.vm_start:#x}-{vma.vm_end:#x} is mapped already")
         prev = u64[(following >> 3) + _PREV] & PHYSICAL_MASK
     else:
         last = last_vma(mm)
@@ -526,8 +526,9 @@ def free_vmas(mm: mm_struct) -> None:
         elif u64[v + _OPS] & _LOW_HALF == VM_OPS_SHMEM:
             shmem_put(shmem.at(k, u64[v + _PRIVATE]))
         vma = u64[v + _NEXT] & PHYSICAL_MASK
-    kmem_cache_free_bulk(k, vmas)
-    vm_acct_memory(k, -(accounted >> PAGE_SHIFT))
+    if vmas:  # else asm/exit.asm has left none
+        kmem_cache_free_bulk(k, vmas)
+        vm_acct_memory(k, -(accounted >> PAGE_SHIFT))
     for start, end, zeros in _EMPTY_MM:
         k.u8[mm.pa + start : mm.pa + end] = zeros
 

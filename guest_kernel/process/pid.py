@@ -15,7 +15,7 @@ from typing import Final
 
 from guest_kernel.errors import Errno, SyscallError
 from guest_kernel.kernel import Kernel
-from guest_kernel.layout.declare import PAGE_OFFSET, PHYSICAL_MASK
+from guest_kernel.layout.declare import PAGE_OFFSET, PHYSICAL_MASK, START_KERNEL_MAP
 from guest_kernel.layout.list import hlist_head, hlist_node
 from guest_kernel.layout.sched import (
     PID_MAX_DEFAULT,
@@ -84,7 +84,7 @@ def pid_init(k: Kernel, pid_max: int = PID_MAX_DEFAULT) -> None:
 
 def find_pid(k: Kernel, nr: int) -> pid | None:
     """Return the struct pid of number ``nr``."""
-    va = idr_find_pa(k, k.data(sched_data).pa + (_INIT_PID_NS + _IDR), nr)
+    va = idr_find_pa(k, k.sched + (_INIT_PID_NS + _IDR), nr)
     return pid(k, va & PHYSICAL_MASK) if va else None
 
 
@@ -95,8 +95,7 @@ def alloc_pid(k: Kernel) -> pid:
         SyscallError: EAGAIN, all are in use.
         OutOfFrames: nothing has changed.
     """
-    globals_ = k.data(sched_data)
-    data, u32 = globals_.pa, k.u32
+    data, u32 = k.sched, k.u32
     new = kzalloc(k, pid)
     pa = new.pa
     numbers = idr(k, data + (_INIT_PID_NS + _IDR))
@@ -112,7 +111,7 @@ def alloc_pid(k: Kernel) -> pid:
         raise
     u32[(pa >> 2) + _COUNT] = 1
     u32[(pa >> 2) + _NR] = nr
-    k.u64[(pa >> 3) + _NS] = globals_.va + _INIT_PID_NS
+    k.u64[(pa >> 3) + _NS] = START_KERNEL_MAP + data + _INIT_PID_NS
     u32[(data + (_INIT_PID_NS + _PID_ALLOCATED)) >> 2] += 1
     return new
 
@@ -134,9 +133,9 @@ def put_pid(number: pid) -> None:
 def free_pid(number: pid) -> None:
     """Nobody has the number any more: it can be given out again."""
     k: Kernel = number.k
-    namespace = k.data(sched_data).pa + _INIT_PID_NS
-    k.u32[(namespace + _PID_ALLOCATED) >> 2] -= 1
-    idr_remove(idr(k, namespace + _IDR), pid_nr(number))
+    u32, namespace = k.u32, k.sched + _INIT_PID_NS
+    u32[(namespace + _PID_ALLOCATED) >> 2] -= 1
+    idr_remove(idr(k, namespace + _IDR), u32[(number.pa >> 2) + _NR])
     put_pid(number)
 
 
@@ -161,8 +160,11 @@ def _place(task: task_struct, kind: int) -> int:
 
 def task_pid_type(task: task_struct, kind: int) -> pid | None:
     """Return the number that ``task`` has as ``kind``."""
+    if not kind:
+        return task_pid(task)
     k: Kernel = task.k
-    va = k.u64[_place(task, kind)]
+    signal = k.u64[(task.pa + _SIGNAL) >> 3] & PHYSICAL_MASK
+    va = k.u64[(signal + _PIDS >> 3) + kind]
     return pid(k, va & PHYSICAL_MASK) if va else None
 
 
