@@ -193,17 +193,16 @@ def dup_fd(old: files_struct) -> files_struct:
     """Make a copy, for a child that does not share its parent's (clone(2) without CLONE_FILES)."""
     k: Kernel = old.k
     u64, pa = k.u64, old.pa
-    table = u64[(pa + _FDT) >> 3] & PHYSICAL_MASK
-    if table == pa + _FDTAB:  # it is copied with the structure that it lies in
+    if u64[(pa + _FDT) >> 3] & PHYSICAL_MASK == pa + _FDTAB:
+        # The table is copied with the structure that it lies in.
         copy = alloc_struct(k, files_struct)
         k.u8[copy : copy + files_struct.size] = k.u8[pa : pa + files_struct.size]
         _use_first_table(k, copy)
-        new, table = files_struct(k, copy), copy + _FDTAB
+        new = files_struct(k, copy)
+        first, taken = copy + _FD_ARRAY >> 3, u64[copy + _OPEN_FDS_INIT >> 3]
     else:
         new = _dup_large_table(old)
-        table = new.fdt.pa
-    taken = _open_bits(k, table)
-    first = (u64[(table + _FD) >> 3] & PHYSICAL_MASK) >> 3
+        first, taken = (new.fdt.fd & PHYSICAL_MASK) >> 3, _open_bits(k, new.fdt.pa)
     installed = 0
     for va in u64[first : first + taken.bit_length()]:
         if va:
