@@ -51,6 +51,7 @@ _STACK_MAXRANDOM: Final = 0x3F_FFFF << PAGE_SHIFT
 
 # A child's structure is like its parent's from here on, but for what dup_mmap() sets.
 _DUP_MM: Final = pcpu_hot.offsetof("dup_mm")
+_EXE_FILE: Final = mm_struct.offsetof("exe_file")
 _MM_USERS: Final = mm_struct.offsetof("mm_users")
 _MM_COUNT: Final = mm_struct.offsetof("mm_count")
 _INHERITED: Final = mm_struct.offsetof("task_size")
@@ -136,11 +137,12 @@ def mmput(mm: mm_struct) -> None:
     if left:
         return
     exit_mmap(mm)
-    exe_file = mm.exe_file
-    if exe_file is not None:
-        mm.exe_file = None
-        allow_write_access(exe_file)
-        fput(exe_file)
+    exe_file = (mm.pa + _EXE_FILE) >> 3
+    if k.u64[exe_file]:
+        f = file(k, k.u64[exe_file] & PHYSICAL_MASK)
+        k.u64[exe_file] = 0
+        allow_write_access(f)
+        fput(f)
     mmdrop(mm)
 
 

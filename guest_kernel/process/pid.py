@@ -236,13 +236,12 @@ def attach_process(task: task_struct, parent: task_struct, number: pid) -> None:
     Preconditions:
         ``task`` is the only thread of its group.
     """
-    u64, va = task.k.u64, number.va
+    u64, va, links = task.k.u64, number.pa + PAGE_OFFSET, task.pa + (PAGE_OFFSET + _PID_LINKS)
     own = (u64[(task.pa + _SIGNAL) >> 3] & PHYSICAL_MASK) + _PIDS >> 3
     inherited = (u64[(parent.pa + _SIGNAL) >> 3] & PHYSICAL_MASK) + _PIDS >> 3
     u64[(task.pa + _THREAD_PID) >> 3] = u64[own + PIDTYPE_TGID] = va
     u64[own + PIDTYPE_PGID] = group = u64[inherited + PIDTYPE_PGID] or va
     u64[own + PIDTYPE_SID] = session = u64[inherited + PIDTYPE_SID] or va
-    links = task.va + _PID_LINKS
     hlist_add_head_va(u64, links + _TGID_LINK, va + _TGID_TASKS)
     hlist_add_head_va(u64, links + _PGID_LINK, group + _PGID_TASKS)
     hlist_add_head_va(u64, links + _SID_LINK, session + _SID_TASKS)
@@ -257,7 +256,7 @@ def detach_process(task: task_struct) -> None:
     k: Kernel = task.k
     u64, thread = k.u64, (task.pa + _THREAD_PID) >> 3
     group = (u64[(task.pa + _SIGNAL) >> 3] & PHYSICAL_MASK) + _PIDS >> 3
-    links = task.va + _PID_LINKS
+    links = task.pa + (PAGE_OFFSET + _PID_LINKS)
     hlist_del_va(u64, links)
     hlist_del_va(u64, links + _TGID_LINK)
     hlist_del_va(u64, links + _PGID_LINK)

@@ -281,12 +281,12 @@ def _pick_eevdf(k: Kernel) -> int:
 
 def _place_entity(k: Kernel, task: int, flags: int) -> None:
     """Decide where in virtual time ``task`` joins the others: with the lag that it left with."""
-    i64, w = k.i64, task >> 3
-    weight, request = k.u64[w + _WEIGHT], k.u64[w + _SLICE]
+    u64, i64, q, w = k.u64, k.i64, k.rq_word, task >> 3
+    weight, request = u64[w + _WEIGHT], u64[w + _SLICE]
     if weight != NICE_0_LOAD:
         request = request * NICE_0_LOAD // weight
     average, load = _sums(k)
-    vruntime = i64[k.rq_word + _ZERO]
+    vruntime = i64[q + _ZERO]
     if load:
         vruntime += average // load
         lag = i64[w + _VLAG]
