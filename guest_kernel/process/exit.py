@@ -70,7 +70,6 @@ from guest_kernel.process.tasks import (
     for_each_thread,
     next_thread,
     thread_group_empty,
-    thread_group_leader,
 )
 from guest_kernel.process.user import put_process_slot
 from guest_kernel.sched.core import set_task_state, try_to_wake_up
@@ -446,7 +445,7 @@ def _exit_signal(task: task_struct) -> None:
     k: Kernel = task.k
     u8, i32, u64, w = k.u8, k.i32, k.u64, task.pa >> 3
     signal = signal_pa(task)
-    group_dead = thread_group_leader(task)
+    group_dead = i32[(task.pa >> 2) + _EXIT_SIGNAL] >= 0  # the leader, which is the last
     if not group_dead:
         _leave_group(task, signal)
     times = signal + _TIMES
@@ -614,14 +613,15 @@ def _eligible_child(flags: int, child: task_struct) -> bool:
 
 def _wait_task_zombie(parent: task_struct, wo: wait_opts, child: task_struct) -> Waited:
     k: Kernel = child.k
-    u32, i32, c, s = k.u32, k.i32, child.pa >> 2, signal_pa(child) >> 2
+    signal = signal_pa(child)
+    u32, i32, c, s = k.u32, k.i32, child.pa >> 2, signal >> 2
     ended = u32[s + _SIGNAL_FLAGS] & SIGNAL_GROUP_EXIT
     status = i32[s + _GROUP_EXIT_CODE] if ended else i32[c + _EXIT_CODE]
     cause, value = exit_cause(status)
     waited = Waited(i32[c + _PID], status, cause, value, u32[c + _UID], _rusage(wo, child))
     if not wo.flags & WNOWAIT:
         set_exit_state(child, EXIT_DEAD)
-        _account_child(k, signal_pa(parent), child)
+        _account_child(k, signal_pa(parent), child.pa, signal)
         release_task(child)
     return waited
 
@@ -653,16 +653,18 @@ def _rusage(wo: wait_opts, child: task_struct) -> bytes:
     return getrusage(child, RUSAGE_BOTH) if wo.rusage else b""
 
 
-def _account_child(k: Kernel, signal: int, child: task_struct) -> None:
+def _account_child(k: Kernel, signal: int, child: int, own: int) -> None:
     """Add what a child, and its own children, have used to what its parent's children have.
 
     Args:
-        signal: physical address of the parent's signal_struct.
+        signal: the parent's signal_struct; this and the others are physical addresses.
+        child: the last thread of the child, its leader.
+        own: the child's signal_struct.
     """
-    u8, u64, own = k.u8, k.u64, signal_pa(child)
+    u8, u64 = k.u8, k.u64
     times = signal + _CHILDREN_TIMES
     u8[times : times + _TIMES_SIZE] = (
-        _times(u8, times) + _times(u8, child.pa + _THREAD_TIMES) + _times(u8, own + _TIMES)
+        _times(u8, times) + _times(u8, child + _THREAD_TIMES) + _times(u8, own + _TIMES)
         + _times(u8, own + _CHILDREN_TIMES)).to_bytes(_TIMES_SIZE, "little")
     place, o = (signal >> 3) + _CMAXRSS, own >> 3
     u64[place] = max(u64[place], u64[o + _MAXRSS], u64[o + _CMAXRSS])

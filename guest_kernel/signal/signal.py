@@ -307,8 +307,12 @@ def _is_traced(task: task_struct) -> bool:
     return bool(task.k.u64[(task.pa >> 3) + _SYSCALL_WORK] & SYSCALL_WORK_SYSCALL_TRACE)
 
 
-def _sig_ignored(task: task_struct, sig: int, force: bool) -> bool:
-    """Tell whether the signal need not even be queued.  A blocked one must: see signal(7)."""
+def _sig_ignored(task: task_struct, sig: int, flags: int, force: bool) -> bool:
+    """Tell whether the signal need not even be queued.  A blocked one must: see signal(7).
+
+    Args:
+        flags: the group's, SIGNAL_*.
+    """
     u64, w, bit = task.k.u64, task.pa >> 3, sigmask(sig)
     if (u64[w + _BLOCKED] | u64[w + _REAL_BLOCKED]) & bit:
         return False
@@ -316,15 +320,10 @@ def _sig_ignored(task: task_struct, sig: int, force: bool) -> bool:
         return False  # a tracer is told even of what is ignored
     handler = sig_handler(task, sig)
     if handler == SIG_DFL:
-        if _signal_flags(task) & SIGNAL_UNKILLABLE and not (force and bit & SIG_KERNEL_ONLY_MASK):
+        if flags & SIGNAL_UNKILLABLE and not (force and bit & SIG_KERNEL_ONLY_MASK):
             return True
         return bool(bit & SIG_KERNEL_IGNORE_MASK)
     return handler == SIG_IGN
-
-
-def _signal_flags(task: task_struct) -> int:
-    flags: int = task.k.u32[(signal_pa(task) >> 2) + _SIGNAL_FLAGS]
-    return flags
 
 
 def _set_stop_flags(signal: signal_struct, flags: int) -> None:
@@ -336,7 +335,8 @@ def _prepare_signal(task: task_struct, sig: int, force: bool) -> bool:
 
     A stop signal takes SIGCONT back, and SIGCONT the stop signals; SIGCONT also continues.
     """
-    if _signal_flags(task) & SIGNAL_GROUP_EXIT:
+    flags = task.k.u32[(signal_pa(task) >> 2) + _SIGNAL_FLAGS]
+    if flags & SIGNAL_GROUP_EXIT:
         return False  # it is dying
     if sigmask(sig) & SIG_KERNEL_STOP_MASK:
         flush_task_sigqueue(task, _SIGCONT)
@@ -354,7 +354,7 @@ def _prepare_signal(task: task_struct, sig: int, force: bool) -> bool:
         if why:
             _set_stop_flags(signal, why | SIGNAL_STOP_CONTINUED)
             signal.group_stop_count = signal.group_exit_code = 0
-    return not _sig_ignored(task, sig, force)
+    return not _sig_ignored(task, sig, flags, force)
 
 
 def _wants_signal(task: task_struct, sig: int) -> bool:
@@ -711,8 +711,9 @@ def zap_other_threads(task: task_struct) -> int:
 
 def exit_signals(task: task_struct) -> None:
     """Set PF_EXITING: from now on the group's signals are for other threads."""
-    task.k.u32[(task.pa >> 2) + _FLAGS] |= PF_EXITING
-    if thread_group_empty(task) or _signal_flags(task) & SIGNAL_GROUP_EXIT:
+    u32 = task.k.u32
+    u32[(task.pa >> 2) + _FLAGS] |= PF_EXITING
+    if thread_group_empty(task) or u32[(signal_pa(task) >> 2) + _SIGNAL_FLAGS] & SIGNAL_GROUP_EXIT:
         return
     if signal_pending(task):
         _retarget_shared_pending(task, ~task.blocked)
