@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,9 +62,17 @@ def userland(name: str) -> Path:
 def run_native(argv: Sequence[str], stdin: bytes = b"") -> Outcome:
     """Run on the host, in the guest's environment and directory."""
     done = subprocess.run(argv, input=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          env=DEFAULT_ENV, cwd="/", timeout=60, check=False)
+                          env=DEFAULT_ENV, cwd="/", timeout=60, check=False,
+                          preexec_fn=_default_signals)
     status = 128 - done.returncode if done.returncode < 0 else done.returncode
     return Outcome(status, done.stdout)
+
+
+def _default_signals() -> None:
+    """Begin as in the guest, also where whoever runs the tests ignores SIGHUP, as nohup does."""
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def run_guest(argv: Sequence[str], stdin: bytes = b"", **options: object) -> Outcome:
