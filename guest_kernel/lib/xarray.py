@@ -161,12 +161,13 @@ def xa_alloc(xa: xarray, entry: int, first: int, last: int) -> int | None:
                 _mark_used(k, node, offset)
                 return index
             below = u64[(node >> 3) + _SLOTS + offset]
-            if not below:
-                break
-            node = below - _NODE & PHYSICAL_MASK
+            if below:
+                node = below - _NODE & PHYSICAL_MASK
+            elif index <= last:
+                node = _add_child(xa, node, offset)
+            else:
+                return None
             shift = u8[node + _SHIFT]
-        if free:
-            break
     if index > last:
         return None
     xa_store(xa, index, entry)
@@ -319,21 +320,27 @@ def _create_path(xa: xarray, index: int) -> int:
     shift = u8[node + _SHIFT]
     while shift:
         offset = index >> shift & _XA_CHUNK_MASK
-        slot = (node >> 3) + _SLOTS + offset
-        below = u64[slot]
+        below = u64[(node >> 3) + _SLOTS + offset]
         shift -= XA_CHUNK_SHIFT
-        if below:
-            node = below - _NODE & PHYSICAL_MASK
-            continue
-        try:
-            child = _new_node(xa, shift, PAGE_OFFSET + node, offset)
-        except OutOfFrames:
-            _delete_empty(xa, node)
-            raise
-        u64[slot] = PAGE_OFFSET + child + _NODE
-        u8[node + _COUNT] += 1
-        node = child
+        node = below - _NODE & PHYSICAL_MASK if below else _add_child(xa, node, offset)
     return node
+
+
+def _add_child(xa: xarray, node: int, offset: int) -> int:
+    """Make the node that slot ``offset`` of ``node`` leads to; return its address.
+
+    Raises:
+        OutOfFrames: ``node`` is freed if it is empty.
+    """
+    k: Kernel = xa.k
+    try:
+        child = _new_node(xa, k.u8[node + _SHIFT] - XA_CHUNK_SHIFT, PAGE_OFFSET + node, offset)
+    except OutOfFrames:
+        _delete_empty(xa, node)
+        raise
+    k.u64[(node >> 3) + _SLOTS + offset] = PAGE_OFFSET + child + _NODE
+    k.u8[node + _COUNT] += 1
+    return child
 
 
 def _expand(xa: xarray, index: int) -> None:
@@ -368,7 +375,11 @@ def _expand(xa: xarray, index: int) -> None:
 
 
 def _delete_empty(xa: xarray, node: int) -> None:
-    """Free ``node`` if it is empty, its parents if they are then, and levels without need."""
+    """Free ``node`` if it is empty, its parents if they are then, and levels without need.
+
+    An array that gives out indices soon needs its levels again, and keeps them while it has an
+    entry; Linux's does not.
+    """
     k: Kernel = xa.k
     u64, u8 = k.u64, k.u8
     while not u8[node + _COUNT]:
@@ -381,7 +392,7 @@ def _delete_empty(xa: xarray, node: int) -> None:
         u64[(parent >> 3) + _SLOTS + offset] = 0
         u8[parent + _COUNT] -= 1
         node = parent
-    if not u64[(node >> 3) + _PARENT]:
+    if not u64[(node >> 3) + _PARENT] and not k.u32[(xa.pa + _FLAGS) >> 2]:
         _shrink(xa, node)
 
 

@@ -181,6 +181,22 @@ test_any_sequence_of_operations = Idrs.TestCase
 test_any_sequence_of_operations_from_one_on = IdrsFromOne.TestCase
 
 
+def test_levels_stay_until_the_last_number_is_free() -> None:
+    """Is only the way to a great number taken down with it, and all with the last number?"""
+    table = make()
+    idr_alloc(table, entry_of(1), 1)
+    assert check_marks(table) == 1
+    for number in (5000, 5001):
+        assert idr_alloc(table, entry_of(number), number) == number
+        assert check_marks(table) == 5
+        assert idr_remove(table, number) == entry_of(number)
+        assert check_marks(table) == 3
+        assert list(idr_for_each(table)) == [(1, entry_of(1))]
+    assert idr_remove(table, 1) == entry_of(1)
+    assert idr_is_empty(table)
+    assert check_marks(table) == 0
+
+
 def test_a_number_that_is_not_one_finds_nothing() -> None:
     """Are numbers below the base, negative ones and huge ones just not there?"""
     table = make(1)
