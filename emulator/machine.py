@@ -52,7 +52,7 @@ class Machine:
         idle: called when the CPU halts, before the clock jumps; returns True if it has fed a
             device, so that the CPU may have something to do.
         tick: called about every :data:`SLICE` of the clock, for a front end's own business; it
-            must not touch the machine.
+            may feed a device, at this place of the clock.
         exit_status: what was written to the debug-exit port.
         console: what the console has sent, if nobody takes it.
     """
@@ -257,12 +257,17 @@ class Machine:
                 return Exit.TIMER
             if event is None:
                 break
-            wake = max(self.clock, min(event, self._limit))
-            words[control.IDLE >> 3] += wake - self.clock
-            words[control.CLOCK >> 3] = wake
-            self.hpet.tick(self.clock)
-            self.arm()
+            self.pass_time(min(event, self._limit))
         return Exit.HALT
+
+    def pass_time(self, until: int) -> None:
+        """Let the CPU, which halts, be idle until a place of the clock, and timers fire."""
+        words = self._words
+        wake = max(self.clock, until)
+        words[control.IDLE >> 3] += wake - self.clock
+        words[control.CLOCK >> 3] = wake
+        self.hpet.tick(wake)
+        self.arm()
 
     def _debug_exit(self, status: int) -> None:
         self.exit_status = status

@@ -128,6 +128,13 @@ class Uart(Device[UartState]):
             self._control_modem(self.state.mcr)
             self._update()
 
+    def connect(self) -> None:
+        """Raise the carrier again: somebody is at the other end."""
+        if not self.state.carrier:
+            self.state.carrier = True
+            self._control_modem(self.state.mcr)
+            self._update()
+
     def write_string(self, port: int, data: bytes) -> None:
         """Send ``data`` in one call of the sink, unless the port is not plainly THR."""
         state = self.state
