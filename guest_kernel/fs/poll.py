@@ -49,7 +49,7 @@ def vfs_poll(f: file, pt: poll_table | None) -> int:
     return file_operations(f.f_op).poll(f, pt)
 
 
-def _do_pollfd(current: task_struct, fd: int, events: int, pt: poll_table | None) -> int:
+def do_pollfd(current: task_struct, fd: int, events: int, pt: poll_table | None) -> int:
     """Return the ``revents`` of one ``struct pollfd``."""
     if fd < 0:
         return 0
@@ -63,7 +63,7 @@ def _do_pollfd(current: task_struct, fd: int, events: int, pt: poll_table | None
 def _do_poll(
     current: task_struct, fds: list[tuple[int, int, int]], pt: poll_table | None
 ) -> list[int]:
-    return [_do_pollfd(current, fd, events, pt) for fd, events, _ in fds]
+    return [do_pollfd(current, fd, events, pt) for fd, events, _ in fds]
 
 
 def _deadline(current: task_struct, timeout_msecs: int) -> int:

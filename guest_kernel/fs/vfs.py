@@ -22,6 +22,7 @@ from guest_kernel.fs import (
     proc_sysctl,
     ramfs,
     readdir,
+    select,
     stat,
 )
 from guest_kernel.fs.dcache import d_alloc, d_backing_inode, d_lookup, dcache_init, dput
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 # Imported for what they register.
 MODULES = (char_dev, d_path, ioctl, mem, open, pipe, poll, proc, proc_sysctl, ramfs, readdir,
            stat)
+
+# Imported for its system calls alone.
+CALLS = (select,)
 
 
 def vfs_caches_init(k: Kernel) -> None:
