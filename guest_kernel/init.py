@@ -41,6 +41,7 @@ from guest_kernel.layout.sched import (
     sched_data,
     task_struct,
 )
+from guest_kernel.layout.tty import tty_data
 from guest_kernel.mm.filemap import fput, get_file
 from guest_kernel.mm.mm import mm_init
 from guest_kernel.mm.page_alloc import free_reserved_area, mem_init, mem_map_size
@@ -57,6 +58,7 @@ from guest_kernel.process.fork import (
     init_idle,
     kernel_thread,
 )
+from guest_kernel.process.ids import sys_setsid
 from guest_kernel.process.kthread import KthreadFn, kthread_init
 from guest_kernel.process.pid import find_task_by_vpid, pid_init, pid_max_max, pid_max_min
 from guest_kernel.process.sys import UTS_RELEASE
@@ -245,7 +247,10 @@ def run_program(current: task_struct) -> None:
 
 
 def _open_standard_files(current: task_struct, cwd: bytes) -> None:
-    """Give the program its own fs and files: descriptors 0 to 2 are the console."""
+    """Give the program its own fs and files: descriptors 0 to 2 are the console.
+
+    If that is a terminal, the program leads a session of its own, whose controlling terminal it is.
+    """
     k: Kernel = current.k
     exit_fs(current)
     exit_files(current)
@@ -254,7 +259,11 @@ def _open_standard_files(current: task_struct, cwd: bytes) -> None:
     place = kern_path(current, cwd)
     set_fs_pwd(current.fs, place)
     path_put(place)
-    console = filp_open(current, b"/dev/console", O_RDWR)
+    name = b"/dev/console"
+    if k.data(tty_data).is_tty:
+        sys_setsid(current)  # and the terminal, opened by a session's leader, is the session's
+        name = b"/dev/ttyS0"
+    console = filp_open(current, name, O_RDWR)
     for fd in range(3):
         fd_install(current.files, get_unused_fd_flags(current, 0), get_file(console))
         assert fd < 3

@@ -46,6 +46,7 @@ FIRST_IRQ_VECTOR: Final = 0x20
 TIMER_IRQ: Final = 0
 RUN_IRQ: Final = 5  # the front end has put a program to run: see init.py
 SERIAL_IRQ: Final = 4
+WINDOW_IRQ: Final = 6  # the terminal's window has another size: see drivers/console.py
 
 _SIGNALS: Final = {
     Vector.DE: SIGFPE, Vector.DB: SIGTRAP, Vector.BP: SIGTRAP, Vector.OF: SIGSEGV,
@@ -184,7 +185,8 @@ def init_8259A(k: Kernel) -> None:
         out(base + 1, 1, vector)  # ICW2
         out(base + 1, 1, wiring)  # ICW3: the slave is on IRQ 2
         out(base + 1, 1, 0x01)  # ICW4: 8086
-    mask = 0xFFFF & ~(1 << TIMER_IRQ | 1 << SERIAL_IRQ | 1 << RUN_IRQ | 1 << 2)
+    mask = 0xFFFF & ~(1 << TIMER_IRQ | 1 << SERIAL_IRQ | 1 << RUN_IRQ
+                      | 1 << WINDOW_IRQ | 1 << 2)
     out(PIC_MASTER + 1, 1, mask & 0xFF)
     out(PIC_SLAVE + 1, 1, mask >> 8)
 

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Final
 
 from emulator.machine import Machine
+from guest_kernel.drivers.console import console_has_reader, resize_window
 from guest_kernel.kernel import Kernel
-from guest_kernel.layout.tty import tty_data
-from guest_kernel.sched.wait import waitqueue_active
+from ringlet.terminal import HostTerminal
 
-CHUNK = 4096
+CHUNK: Final = 4096
+LEAVE: Final = b"\x1d"  # Ctrl-]: three of them end ringlet, whatever the guest does
+
+
+class Left(Exception):
+    """The person at the terminal has left the guest."""
 
 
 class Lines:
@@ -61,7 +67,7 @@ class Input:
 
     def idle(self) -> bool:
         """Offer input, or wait as long as the guest does; see ``Machine.idle``."""
-        if not self._ended and waitqueue_active(self._k.data(tty_data).read_wait):
+        if not self._ended and console_has_reader(self._k):
             data = self._read(CHUNK)
             if data:
                 self._machine.uart.feed(data)
@@ -84,3 +90,78 @@ class Input:
         ahead = clock - (time.monotonic_ns() - self._started)
         if ahead > 0:
             time.sleep(ahead / 1e9)
+
+
+class Keyboard(Input):
+    """Feeds the console what a person types at a terminal of the host, and the window's size.
+
+    Keys are taken where the CPU idles, and at ticks of a busy one: positions of the clock that
+    ``record`` is told.
+
+    Args:
+        terminal: the host's.
+        pace: do not let virtual time run ahead of the host's: else a sleep takes no time.
+        record: called with the clock and what has come: keys, b"" for a hang-up, or rows and
+            columns.
+    """
+
+    def __init__(self, machine: Machine, k: Kernel, terminal: HostTerminal, *, pace: bool = True,
+                 record: Callable[[int, bytes | tuple[int, int]], None] | None = None) -> None:
+        super().__init__(machine, k, terminal.read, pace=pace)
+        self._terminal = terminal
+        self._record = record
+        self._leaving = 0  # LEAVE has been typed so often in a row
+
+    def idle(self) -> bool:
+        """Wait on the host until a key comes or the guest's next timer; see ``Machine.idle``."""
+        event = self._machine.hpet.next_event()
+        seconds = None if event is None else 0.0
+        if event is not None and self._pace:
+            seconds = max(event - self._now(), 0) / 1e9
+        if not self._poll(seconds):
+            return False
+        if self._pace:
+            now = self._now()
+            self._machine.pass_time(now if event is None else min(now, event))
+        self._take()
+        return True
+
+    def tick(self) -> None:
+        """Take what has come, and wait until the host's clock has caught up."""
+        while self._poll(max(self._machine.clock - self._now(), 0) / 1e9 if self._pace else 0.0):
+            self._take()
+
+    def _now(self) -> int:
+        """Return what the clock would be if it went as fast as the host's."""
+        return time.monotonic_ns() - self._started
+
+    def _poll(self, seconds: float | None) -> bool:
+        """Wait for something to come; tell whether it has."""
+        if self._ended:
+            time.sleep(seconds or 0)
+            return False
+        return self._terminal.wait(seconds) or self._terminal.resized
+
+    def _take(self) -> None:
+        """Give the guest what has come."""
+        machine, clock = self._machine, self._machine.clock
+        if self._terminal.resized:
+            window = self._terminal.window()
+            self._tell(clock, window)
+            resize_window(self._k, *window)
+            return
+        keys = self._read(CHUNK)
+        self._tell(clock, keys)
+        if not keys:
+            self._ended = True
+            machine.uart.hang_up()
+            return
+        last = len(keys) - len(keys.rstrip(LEAVE))
+        self._leaving = last + (self._leaving if last == len(keys) else 0)
+        if self._leaving >= 3:
+            raise Left
+        machine.uart.feed(keys)
+
+    def _tell(self, clock: int, what: bytes | tuple[int, int]) -> None:
+        if self._record is not None:
+            self._record(clock, what)

@@ -17,7 +17,8 @@ ASM: Final = os.path.join(USERLAND, "asm")
 
 _DEVICES: Final = (
     ("console", 5, 1, 0o600), ("null", 1, 3, 0o666), ("zero", 1, 5, 0o666), ("full", 1, 7, 0o666),
-    ("random", 1, 8, 0o666), ("urandom", 1, 9, 0o666),
+    ("random", 1, 8, 0o666), ("urandom", 1, 9, 0o666), ("tty", 5, 0, 0o666),
+    ("ttyS0", 4, 64, 0o620),
 )
 
 

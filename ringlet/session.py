@@ -104,6 +104,7 @@ class Session:
                  quantum: int | str | None = None,
                  output: Callable[[bytes], None] | None = None) -> None:
         self.realtime = realtime
+        self.tty = tty
         self.output = output
         self._output_error: BaseException | None = None
         turn = None if quantum is None else str(quantum)
@@ -156,33 +157,36 @@ class Session:
         install_file(self.kernel.k, path.encode(), data, mode)
 
     def run(self, argv: Sequence[str | bytes], *, env: Mapping[str, str] | None = None,
-            stdin: bytes | Callable[[int], bytes] = b"", timeout: float | None = None,
-            tracer: Tracer | None = None) -> Result:
+            stdin: bytes | Callable[[int], bytes] | Input = b"", timeout: float | None = None,
+            tracer: Tracer | None = None, bring: bool = True) -> Result:
         """Run a program and wait for it.
 
         Args:
             argv: its arguments; the first is its path, on the host if such a file is there (it is
                 put into the guest under that name), else in the guest.
             env: its environment, in place of a small default.
-            stdin: bytes for the console, or a function that returns the next ones.
+            stdin: bytes for the console, or a function that returns the next ones, or what decides
+                itself when something comes.
             timeout: virtual seconds after which it is given up, with the machine: nothing else
                 can be run then.
             tracer: told of its system calls.
+            bring: take the program from the host, if it is there.
 
         Raises:
             ProgramError: it could not be started.
             KernelPanic: the kernel has stopped.
             DeadlockError: nothing can happen any more; the session is of no further use.
         """
-        path = self._bring(os.fspath(argv[0]) if not isinstance(argv[0], bytes)
-                           else os.fsdecode(argv[0]))
+        name = os.fsdecode(argv[0])
+        path = self._bring(name) if bring else name
         variables = [os.fsencode(f"{k}={v}") for k, v in (
             DEFAULT_ENV if env is None else env).items()]
         arguments = [a if isinstance(a, bytes) else os.fsencode(a) for a in argv]
         before = Statistics.read(self.machine, self.kernel.k)
         request_run(self.kernel.k, pack_request(os.fsencode(path), b"/", arguments, variables))
-        read = io.BytesIO(stdin).read if isinstance(stdin, bytes) else stdin
-        source = Input(self.machine, self.kernel.k, read, pace=self.realtime)
+        source = self._input(stdin)
+        if self.tty:
+            self.machine.uart.connect()
         self.machine.idle = source.idle
         self.machine.tick = lambda: self._tick(source)
         self.kernel.tracer = tracer
@@ -192,6 +196,12 @@ class Session:
         if self._output_error is not None:
             raise self._output_error
         return self._result(path, reason, before)
+
+    def _input(self, stdin: bytes | Callable[[int], bytes] | Input) -> Input:
+        if isinstance(stdin, Input):
+            return stdin
+        read = io.BytesIO(stdin).read if isinstance(stdin, bytes) else stdin
+        return Input(self.machine, self.kernel.k, read, pace=self.realtime)
 
     def _tick(self, source: Input) -> None:
         """Keep time, and let the engine's TLB grow to what the program uses.

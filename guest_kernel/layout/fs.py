@@ -127,6 +127,16 @@ def MKDEV(major: int, minor: int) -> int:
     return major << MINORBITS | minor
 
 
+def MAJOR(dev: int) -> int:
+    """Return the major number: the driver."""
+    return dev >> MINORBITS
+
+
+def MINOR(dev: int) -> int:
+    """Return the minor number: which of the driver's devices."""
+    return dev & MINORMASK
+
+
 def new_encode_dev(dev: int) -> int:
     """Return a device number as programs see it.  See Linux include/linux/kdev_t.h."""
     major, minor = dev >> MINORBITS, dev & MINORMASK
@@ -154,6 +164,9 @@ class Ops(IntEnum):
     URANDOM_FOPS = 10
     TTY_FOPS = 11
     CONSOLE_FOPS = 12
+    CONSOLE_PIPE_FOPS = 18
+    HUNG_UP_TTY_FOPS = 19
+    CONSOLE_OPEN_FOPS = 20  # before it is known what the console is
     PIPE_FOPS = 13
     PROC_ROOT_FOPS = 14
     PROC_TGID_FOPS = 15
@@ -183,6 +196,8 @@ class Ops(IntEnum):
     PIPEFS_DOPS = 129
     # address_space_operations
     RAM_AOPS = 160
+    # tty_operations
+    SERIAL8250_TTY_OPS = 192
 
 
 S = TypeVar("S", bound=Struct)

@@ -355,6 +355,8 @@ class signal_struct(Struct):
     pids = Array(U64, PIDTYPE_MAX, "the group's, by PIDTYPE_*; PIDTYPE_PID is unused",
                  ctype="struct pid *")
     leader = U32("session leader")
+    tty = VoidPtr("its controlling terminal; referenced; or NULL", ctype="struct tty_struct *")
+    tty_old_pgrp = Ptr(lambda: pid, "a leader's: foreground group of the one it has lost")
     notify_count = I32("execve(2): threads that must end first")
     group_exec_task = Ptr(lambda: task_struct, "the thread in execve(2), which ends the others")
     curr_target = Ptr(lambda: task_struct, "the thread that got the last signal to the group")

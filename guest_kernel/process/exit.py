@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Final, NamedTuple, NoReturn
 
+from guest_kernel.drivers.tty.ctty import disassociate_ctty, set_old_pgrp, set_signal_tty
 from guest_kernel.errors import BUG, BUG_ON, Errno, KernelPanic, Sleep, SyscallError
 from guest_kernel.fs.file import exit_files
 from guest_kernel.fs.fs_struct import exit_fs
@@ -130,6 +131,9 @@ _SIGNAL: Final = task_struct.offsetof("signal") >> 3
 _SIGHAND: Final = task_struct.offsetof("sighand") >> 3
 _PENDING: Final = task_struct.offsetof("pending.signal") >> 3
 _SHARED_PENDING: Final = signal_struct.offsetof("shared_pending.signal") >> 3
+_TTY: Final = signal_struct.offsetof("tty") >> 3
+_LEADER: Final = signal_struct.offsetof("leader") >> 2
+_TTY_OLD_PGRP: Final = signal_struct.offsetof("tty_old_pgrp") >> 3
 _PGRP: Final = (signal_struct.offsetof("pids") >> 3) + PIDTYPE_PGID
 _SESSION: Final = (signal_struct.offsetof("pids") >> 3) + PIDTYPE_SID
 _GROUP_EXEC_TASK: Final = signal_struct.offsetof("group_exec_task") >> 3
@@ -200,6 +204,8 @@ def do_exit(task: task_struct, code: int) -> NoReturn:
     exit_sem(task)
     exit_files(task)
     exit_fs(task)
+    if not left and u32[(signal >> 2) + _LEADER]:
+        disassociate_ctty(task)
     exit_notify(task, signal, group_dead=not left)
     set_task_state(task, TASK_DEAD)
     raise Sleep
@@ -469,8 +475,17 @@ def _exit_signal(task: task_struct) -> None:
         flush_sigqueue(task.pending)
     put_sighand(k, u64[w + _SIGHAND] & PHYSICAL_MASK)
     u64[w + _SIGHAND] = 0
-    if group_dead and u64[(signal >> 3) + _SHARED_PENDING]:
-        flush_sigqueue(signal_struct(k, signal).shared_pending)
+    if group_dead:
+        s = signal >> 3
+        if u64[s + _SHARED_PENDING] or u64[s + _TTY] or u64[s + _TTY_OLD_PGRP]:
+            _put_group(signal_struct(k, signal))
+
+
+def _put_group(signal: signal_struct) -> None:
+    """Give up what the last thread of a group leaves."""
+    flush_sigqueue(signal.shared_pending)
+    set_signal_tty(signal, None)
+    set_old_pgrp(signal, None)
 
 
 def _leave_group(task: task_struct, signal: int) -> None:

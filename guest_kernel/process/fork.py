@@ -13,6 +13,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Final, NamedTuple
 
+from guest_kernel.drivers.tty.ctty import inherit_tty
 from guest_kernel.errors import BUG, Errno, SyscallError
 from guest_kernel.fs.file import dup_fd, get_files_struct, put_files_struct, task_rlimit
 from guest_kernel.fs.fs_struct import copy_fs_struct, get_fs_struct, put_fs_struct
@@ -196,6 +197,7 @@ _TASKS: Final = task_struct.offsetof("tasks")
 _THREAD_NODE: Final = task_struct.offsetof("thread_node")
 _THREAD_HEAD: Final = signal_struct.offsetof("thread_head")
 _ALL_TASKS: Final = sched_data.offsetof("init_task.tasks")
+_TTY: Final = signal_struct.offsetof("tty") >> 3
 
 # RLIMIT_*: soft and hard limit of init where they are not unlimited.  See Linux INIT_RLIMITS.
 INIT_RLIMITS: Final = {
@@ -604,6 +606,10 @@ def _make_visible(task: task_struct, current: task_struct, number: pid, flags: i
         list_add_tail_va(u64, va + _SIBLING, u64[w + _REAL_PARENT] + _CHILDREN)
         list_add_tail_va(u64, va + _TASKS, START_KERNEL_MAP + k.sched + _ALL_TASKS)
         attach_process(task, current, number)
+        own = u64[(current.pa >> 3) + _SIGNAL] & PHYSICAL_MASK
+        tty = u64[(own >> 3) + _TTY]
+        if tty:
+            inherit_tty(signal_struct(k, signal & PHYSICAL_MASK), tty)
     list_add_tail_va(u64, va + _THREAD_NODE, signal + _THREAD_HEAD)
     u32[(k.sched >> 2) + _NR_THREADS] += 1
     u64[(k.sched >> 3) + _TOTAL_FORKS] += 1

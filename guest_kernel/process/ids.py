@@ -7,6 +7,7 @@ See: Linux kernel/sys.c; credentials(7).
 
 from __future__ import annotations
 
+from guest_kernel.drivers.tty.ctty import proc_clear_tty
 from guest_kernel.errors import Errno, SyscallError
 from guest_kernel.layout.sched import PF_FORKNOEXEC, task_struct
 from guest_kernel.process.pid import (
@@ -162,6 +163,7 @@ def sys_setsid(current: task_struct) -> int:
     if leader.signal.leader or pid_task(session, PIDTYPE_PGID) is not None:
         raise SyscallError(Errno.EPERM)
     leader.signal.leader = 1
+    proc_clear_tty(leader)
     for kind in (PIDTYPE_SID, PIDTYPE_PGID):
         if task_pid_type(leader, kind) != session:
             change_pid(leader, kind, session)

@@ -87,7 +87,8 @@ _DRAINING: Final = getattr(layout, "__WQ_DRAINING")  # the name would be mangled
 class WorkFn(IntEnum):
     """What is done; a number, because RAM is all that a snapshot keeps."""
 
-    FLUSH_TO_LDISC = 1  # the console's: see drivers/console.py
+    FLUSH_TO_LDISC = 1  # a terminal's input: see drivers/tty/tty_buffer.py
+    TTY_HANGUP = 2  # drivers/tty/tty_io.py
 
 
 # Called with the worker's task and the work, which the function may free.

@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from tests.guest import assert_same, compile_c
+from tests.guest import assert_same, compile_c, script_of
 
 PROGRAMS: Final = sorted(Path(__file__).parent.glob("*.c"))
 
@@ -16,4 +16,4 @@ PROGRAMS: Final = sorted(Path(__file__).parent.glob("*.c"))
 @pytest.mark.parametrize("source", PROGRAMS, ids=lambda path: path.stem)
 def test_guest_agrees_with_linux(source: Path) -> None:
     """Does the kernel answer this call as Linux does, errors included?"""
-    assert_same([str(compile_c(source))])
+    assert_same([str(compile_c(source))], script=script_of(source))
