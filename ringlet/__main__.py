@@ -1,4 +1,4 @@
-"""The command line: ``ringlet run``, ``ringlet syscalls``, ``ringlet demo``, ``ringlet layout``.
+"""The command line: ``ringlet run``, ``shell``, ``syscalls``, ``demo``, ``layout``.
 
 Exit status of ``run``: the program's; 128 + N if signal N killed it; 124 on a timeout; and, as
 docker-run(1) has them, 125 if ringlet itself fails, 126 if the program cannot be executed, 127 if

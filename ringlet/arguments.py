@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from guest_kernel.layout.declare import MAX_RAM
@@ -27,14 +28,7 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="boot the kernel and run a program on it",
                               description="Boot the kernel and run a static Linux program on it.")
     run.set_defaults(command=_run)
-    run.add_argument("--mem", type=_size, default=256 << 20, metavar="SIZE",
-                     help="RAM in bytes, or with a suffix K, M or G (default 256M)")
-    run.add_argument("--seed", type=_number, default=0, metavar="N",
-                     help="seed of the machine's random generator (default 0)")
-    run.add_argument("--append", default="", metavar="WORDS",
-                     help="more words for the kernel's command line, such as pid_max=400")
-    run.add_argument("--env", action="append", default=[], metavar="NAME=VALUE", type=_variable,
-                     help="set a variable in the program's environment; may be repeated")
+    _machine_options(run)
     run.add_argument("--strace", metavar="FILE",
                      help="print each system call as strace(1) does: --strace to standard error, "
                           "--strace=FILE to FILE")
@@ -42,20 +36,25 @@ def _parser() -> argparse.ArgumentParser:
                      help="print what the run has cost to standard error: --stats or --stats=json")
     run.add_argument("--timeout", type=_seconds, metavar="S",
                      help="give up after S seconds of virtual time, with status 124")
-    run.add_argument("--sched", default="fair", metavar="NAME",
-                     help="who gets the processor: fair (default), fifo, sjf, stcf, rr, lottery, "
-                          "stride, or mlfq[,queues=N][,allotment=TIME][,boost=TIME]")
-    run.add_argument("--quantum", metavar="TIME",
-                     help="length of a turn: nanoseconds, or with a suffix us, ms or s "
-                          "(default 4ms)")
     run.add_argument("--realtime", action="store_true",
                      help="do not let virtual time run ahead of the host's")
-    run.add_argument("--dmesg", action="store_true",
-                     help="print the kernel log to standard error at the end")
-    run.add_argument("--microcode", choices=("native", "python"),
-                     help="which microcode the CPU uses (default: native where the host can)")
     run.add_argument("program", metavar="PROGRAM", help="path of the program on the host")
     run.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGS")
+
+    shell = commands.add_parser(
+        "shell", help="boot the kernel and talk to a shell on it",
+        description="Boot the kernel with busybox and bash on it, and talk to a shell. "
+                    "Three times Ctrl-] leaves, whatever the guest does.")
+    shell.set_defaults(command=_shell)
+    _machine_options(shell)
+    shell.add_argument("--root", metavar="DIR",
+                       help="put the files of DIR of the host into the guest, instead of busybox "
+                            "and bash from build/debian")
+    shell.add_argument("--no-realtime", dest="realtime", action="store_false",
+                       help="let a sleep take no time on the host")
+    shell.add_argument("program", metavar="PROGRAM", nargs="?",
+                       help="the guest's path of the shell (default /bin/bash, else /bin/sh)")
+    shell.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGS")
 
     syscalls = commands.add_parser("syscalls", help="list the system calls and what is supported")
     syscalls.set_defaults(command=_syscalls)
@@ -71,6 +70,27 @@ def _parser() -> argparse.ArgumentParser:
     layout.add_argument("structures", nargs="*", metavar="STRUCT", type=_structure,
                         help="name of a structure, such as task_struct")
     return parser
+
+
+def _machine_options(command: argparse.ArgumentParser) -> None:
+    """Add what both ``run`` and ``shell`` can be told about the machine."""
+    add = command.add_argument
+    add("--mem", type=_size, default=256 << 20, metavar="SIZE",
+        help="RAM in bytes, or with a suffix K, M or G (default 256M)")
+    add("--seed", type=_number, default=0, metavar="N",
+        help="seed of the machine's random generator (default 0)")
+    add("--append", default="", metavar="WORDS",
+        help="more words for the kernel's command line, such as pid_max=400")
+    add("--env", action="append", default=[], metavar="NAME=VALUE", type=_variable,
+        help="set a variable in the program's environment; may be repeated")
+    add("--sched", default="fair", metavar="NAME",
+        help="who gets the processor: fair (default), fifo, sjf, stcf, rr, lottery, stride, or "
+             "mlfq[,queues=N][,allotment=TIME][,boost=TIME]")
+    add("--quantum", metavar="TIME",
+        help="length of a turn: nanoseconds, or with a suffix us, ms or s (default 4ms)")
+    add("--dmesg", action="store_true", help="print the kernel log to standard error at the end")
+    add("--microcode", choices=("native", "python"),
+        help="which microcode the CPU uses (default: native where the host can)")
 
 
 # Options of ``run`` whose value follows them, and those that may come without one.
@@ -147,7 +167,24 @@ def _structure(name: str) -> str:
 def _run(options: argparse.Namespace) -> int:
     from ringlet.run import Options, run
 
-    return run(Options(*(getattr(options, name) for name in Options._fields)))
+    return run(Options(**{name: getattr(options, name) for name in Options._fields
+                          if name != "root"}))
+
+
+def _shell(options: argparse.Namespace) -> int:
+    from ringlet.run import Options, fail, run
+    from ringlet.shell import ENV, RootError, ShellRoot
+
+    root = ShellRoot(options.root)
+    try:
+        program = options.program or root.shell()
+    except RootError as error:
+        return fail(str(error))
+    environment = [*ENV, ("TERM", os.environ.get("TERM", "dumb")), ("SHELL", program), *options.env]
+    return run(Options(
+        program, options.arguments, root, mem=options.mem, seed=options.seed,
+        append=options.append, env=environment, sched=options.sched, quantum=options.quantum,
+        realtime=options.realtime, dmesg=options.dmesg, microcode=options.microcode))
 
 
 def _syscalls(_options: argparse.Namespace) -> int:

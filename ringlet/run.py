@@ -14,17 +14,21 @@ from emulator.cpu.cpu import MicrocodeKind
 from emulator.machine import DEFAULT_MEM
 from guest_kernel.errors import KernelPanic
 from guest_kernel.mm.page_alloc import OutOfFrames
-from ringlet.console import Lines
+from ringlet.console import Keyboard, Left, Lines
 from ringlet.session import DEFAULT_ENV, DeadlockError, ProgramError, Session, check_program
+from ringlet.shell import RootError, ShellRoot
+from ringlet.terminal import Ended, HostTerminal
 
 OUR_ERROR = 125
+LEFT = 130  # the person at the terminal has left the guest, as by a SIGINT
 
 
 class Options(NamedTuple):
     """What the command line says; see ``ringlet run --help``."""
 
-    program: str
+    program: str  # on the host; with a root, in the guest
     arguments: Sequence[str] = ()
+    root: ShellRoot | None = None  # what the guest's file system is made of
     mem: int = DEFAULT_MEM
     seed: int = 0
     append: str = ""
@@ -39,18 +43,20 @@ class Options(NamedTuple):
     microcode: MicrocodeKind | None = None
 
 
-def _fail(message: str, status: int) -> int:
+def fail(message: str, status: int = OUR_ERROR) -> int:
+    """Say what is wrong, on standard error; return the exit status."""
     print(f"ringlet: {message}", file=sys.stderr)
     return status
 
 
 def run(options: Options) -> int:
     """Run a program; return the exit status."""
-    if not os.path.exists(options.program):
-        return _fail(f"{options.program}: no such file", 127)
+    if options.root is None and not os.path.exists(options.program):
+        return fail(f"{options.program}: no such file", 127)
     with ExitStack() as stack:
         try:
-            check_program(options.program)
+            if options.root is None:
+                check_program(options.program)
             trace = _trace_file(options.strace, stack)
             tty = sys.stdin.isatty() and sys.stdout.isatty()
             rows, columns = _window() if tty else (24, 80)
@@ -59,24 +65,33 @@ def run(options: Options) -> int:
                 rows=rows, columns=columns, realtime=options.realtime, append=options.append,
                 sched=options.sched, quantum=options.quantum, output=_write))
         except ProgramError as error:
-            return _fail(str(error), error.status)
+            return fail(str(error), error.status)
         except (BootError, EngineError, OutOfFrames, OSError, ValueError) as error:
-            return _fail(str(error), OUR_ERROR)
+            return fail(str(error), OUR_ERROR)
         # What has been made until here stays: nothing of it need be looked through again.
         gc.freeze()
         gc.enable()
         try:
+            if options.root is not None:
+                options.root.install(session)
             return _run_program(session, options, trace, DEFAULT_ENV | dict(options.env))
         except ProgramError as error:
-            return _fail(str(error), error.status)
+            return fail(str(error), error.status)
+        except RootError as error:
+            return fail(str(error), OUR_ERROR)
+        except Left:
+            return fail("left the guest", LEFT)
+        except Ended as ended:
+            ended.die()
+            raise
         except OutOfFrames:
-            return _fail(f"{options.program}: does not fit in {options.mem >> 10} KiB of memory",
+            return fail(f"{options.program}: does not fit in {options.mem >> 10} KiB of memory",
                          OUR_ERROR)
         except DeadlockError as deadlock:
-            return _fail(f"{options.program}: {deadlock}", OUR_ERROR)
+            return fail(f"{options.program}: {deadlock}", OUR_ERROR)
         except KernelPanic as panic:
             print(session.dmesg, end="", file=sys.stderr)
-            return _fail(f"kernel panic: {panic}", OUR_ERROR)
+            return fail(f"kernel panic: {panic}", OUR_ERROR)
         finally:
             if options.dmesg:
                 print(session.dmesg, end="", file=sys.stderr)
@@ -89,8 +104,15 @@ def _run_program(session: Session, options: Options, trace: TextIO | None,
         from ringlet.strace import Strace
 
         tracer = Strace(session.kernel.k, trace)
-    result = session.run([options.program, *options.arguments], env=env, stdin=_standard_input(),
-                         timeout=options.timeout, tracer=tracer)
+    argv = [options.program, *options.arguments]
+    if session.tty:
+        with HostTerminal() as terminal:
+            keys = Keyboard(session.machine, session.kernel.k, terminal, pace=options.realtime)
+            result = session.run(argv, env=env, stdin=keys, timeout=options.timeout, tracer=tracer,
+                                 bring=options.root is None)
+    else:
+        result = session.run(argv, env=env, stdin=_standard_input(), timeout=options.timeout,
+                             tracer=tracer, bring=options.root is None)
     if tracer is not None:
         tracer.finish(result)
     if options.stats:
