@@ -10,7 +10,6 @@ import select
 import signal
 import struct
 import subprocess
-import sys
 import termios
 import time
 from collections.abc import Sequence
@@ -131,9 +130,8 @@ def run_native_on_terminal(argv: Sequence[str], script: Sequence[Step]) -> Outco
     """Run on the host, with a pseudo-terminal that follows a script."""
     master, slave = os.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
-    # The library's spawn cannot give a child its controlling terminal.
-    child = subprocess.Popen([sys.executable, "-c", _ON_TERMINAL, *argv], stdin=slave, stdout=slave,
-                             stderr=slave, env=DEFAULT_ENV, cwd="/", start_new_session=True)
+    child = subprocess.Popen(argv, stdin=slave, stdout=slave, stderr=slave, env=DEFAULT_ENV,
+                             cwd="/", start_new_session=True, preexec_fn=take_terminal)
     os.close(slave)
     person, output, end = _Person(script), bytearray(), time.monotonic() + 30
     while master >= 0:
@@ -160,11 +158,10 @@ def run_native_on_terminal(argv: Sequence[str], script: Sequence[Step]) -> Outco
     return Outcome(128 - status if status < 0 else status, bytes(output))
 
 
-_ON_TERMINAL: Final = """
-import fcntl, os, sys, termios
-fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-os.execv(sys.argv[1], sys.argv[1:])
-"""
+def take_terminal() -> None:
+    """Make standard input the controlling terminal of the new session."""
+    _default_signals()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 class Keys(Input):

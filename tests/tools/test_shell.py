@@ -20,7 +20,7 @@ from typing import Any, Final, Self
 
 import pytest
 
-from tests.guest import ROOT
+from tests.guest import ROOT, take_terminal
 from tests.programs.debian import program
 
 PATIENCE: Final = 60.0  # seconds of the host for anything to appear
@@ -45,8 +45,8 @@ class Terminal:
         self.resize(rows, columns)
         self.before = termios.tcgetattr(slave)
         self.process = subprocess.Popen(
-            [sys.executable, "-c", _TAKE_TERMINAL, *argv], cwd=ROOT, stdin=slave, stdout=slave,
-            stderr=slave, start_new_session=True, env={**os.environ, "TERM": "dumb"})
+            argv, cwd=ROOT, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+            preexec_fn=take_terminal, env={**os.environ, "TERM": "dumb"})
         self._output = ""
         self._seen = 0
 
@@ -109,13 +109,6 @@ class Terminal:
     def left(self) -> str:
         """What has appeared and was not expected yet."""
         return self._output[self._seen :]
-
-
-_TAKE_TERMINAL: Final = """
-import fcntl, os, sys, termios
-fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-os.execv(sys.argv[1], sys.argv[1:])
-"""
 
 
 def shell(*words: str) -> Terminal:
