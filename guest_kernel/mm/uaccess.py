@@ -14,6 +14,7 @@ See: Linux lib/usercopy.c, lib/strncpy_from_user.c, arch/x86/include/asm/uaccess
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from emulator.arch.exceptions import PageFaultError
@@ -308,6 +309,22 @@ def get_user_u64(k: Kernel, va: int) -> int:
         return int.from_bytes(copy_from_user(k, va, 8), "little")
     value: int = k.u64[_readable(k, va, 0) >> 3]
     return value
+
+
+def user_words(k: Kernel, va: int) -> Iterator[int]:
+    """Yield the 64-bit words from ``va`` on, which need not be aligned, one after the other.
+
+    Raises:
+        UserAccessError: EFAULT: the next one cannot be read.
+    """
+    while True:
+        if va & 7:
+            yield get_user_u64(k, va)
+            va += 8
+        else:
+            first = _readable(k, va, 0)
+            yield from k.u64[first >> 3 : (first | _OFFSET) + 1 >> 3]
+            va = (va | _OFFSET) + 1
 
 
 def put_user_u8(k: Kernel, va: int, value: int) -> None:

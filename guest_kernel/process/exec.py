@@ -60,7 +60,7 @@ from guest_kernel.mm.mm import (
 )
 from guest_kernel.mm.mmap import map_stack
 from guest_kernel.mm.page_alloc import OutOfFrames
-from guest_kernel.mm.uaccess import get_user_u64, strncpy_from_user
+from guest_kernel.mm.uaccess import strncpy_from_user, user_words
 from guest_kernel.process import binfmt_elf
 from guest_kernel.process.binfmt_script import SCRIPT_MAGIC, Interpreter, parse_script
 from guest_kernel.process.exit import (
@@ -382,13 +382,14 @@ def _copy_strings(current: task_struct, va: int) -> list[bytes]:
         return strings
     limit = _arg_limit(current)
     total = 0
-    while pointer := get_user_u64(k, va):
+    for pointer in user_words(k, va):
+        if not pointer:
+            break
         text = strncpy_from_user(k, pointer, MAX_ARG_STRLEN)
         total += len(text) + 9
         if len(text) >= MAX_ARG_STRLEN or total > limit:
             raise SyscallError(Errno.E2BIG)
         strings.append(text)
-        va += 8
     return strings
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -157,6 +158,20 @@ def test_scalars_of_any_alignment(k: FlushingKernel, mm: mm_struct) -> None:
             assert get(k, BASE + offset) == int.from_bytes(expected, "little")
             put(k, BASE + offset, -1)
             assert get(k, BASE + offset) == (1 << 8 * size) - 1
+
+
+@pytest.mark.parametrize("offset", [0, 8, PAGE - 16, PAGE - 8, 1, PAGE - 12, PAGE - 17])
+def test_words_in_a_row(k: FlushingKernel, mm: mm_struct, offset: int) -> None:
+    """Are the words from any address on those there, up to where nothing is mapped?"""
+    mmap(mm, BASE, 2)
+    data = bytes(range(251)) * (2 * PAGE // 251 + 1)
+    copy_to_user(k, BASE, data[: 2 * PAGE])
+    words = uaccess.user_words(k, BASE + offset)
+    count = (2 * PAGE - offset) // 8
+    expected = struct.unpack_from(f"<{count}Q", data, offset)
+    assert tuple(itertools.islice(words, count)) == expected
+    with pytest.raises(UserAccessError):
+        next(words)
 
 
 def test_strings(k: FlushingKernel, mm: mm_struct) -> None:
