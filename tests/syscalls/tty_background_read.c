@@ -4,6 +4,7 @@
  * at "type?": type "for the child\r"
  * at "the end?": type "\r"
  */
+#include "process.h"
 #include "terminal.h"
 
 static void give(pid_t group)

@@ -7,6 +7,7 @@
  * at "4?": type "x\ry"
  * at "5?": type "z\r"
  */
+#include "process.h"
 #include "terminal.h"
 
 static void lines(void)

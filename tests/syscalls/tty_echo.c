@@ -11,6 +11,7 @@
  * at "ECHONL\r\n": type "ab\001\177\177c\025x\r"
  * at "the end?": type "\r"
  */
+#include "process.h"
 #include "terminal.h"
 
 static void with(const char *name, unsigned int on, unsigned int off)

@@ -10,6 +10,7 @@
  * at "7\r\n": type "q"
  * at "8\r\n": type "\004z\r"
  */
+#include "process.h"
 #include "terminal.h"
 
 int main(void)

@@ -11,6 +11,7 @@
  * at "8\r\n": type "x\303\244\342\202\254y\177\177\177\r"
  * at "9\r\n": type "foo_1 bar-2  \027\027\027.\r"
  */
+#include "process.h"
 #include "terminal.h"
 
 int main(void)

@@ -3,6 +3,7 @@
  *
  * at "the end?": type "\r"
  */
+#include "process.h"
 #include "terminal.h"
 
 static void open_it(const char *who, uid_t uid)

@@ -11,6 +11,7 @@
  * at "": type "\003"
  * at "5?": type "\r"
  */
+#include "process.h"
 #include "terminal.h"
 
 static void handler(int signal)

@@ -5,6 +5,7 @@
  *
  * Nobody can be told but by the exit status.
  */
+#include "process.h"
 #include "terminal.h"
 
 static volatile int signals;

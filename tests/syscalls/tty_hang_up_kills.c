@@ -3,6 +3,7 @@
  *
  * at "wait": hang up
  */
+#include "process.h"
 #include "terminal.h"
 
 int main(void)

@@ -12,6 +12,7 @@
  * at "PARMRK\r\n": type "a\rb\nC\377."
  * at "PARMRK, ISTRIP\r\n": type "a\rb\nC\377."
  */
+#include "process.h"
 #include "terminal.h"
 
 static void with(const char *name, unsigned int iflag)

@@ -8,6 +8,7 @@
  * at "ab": type "\003"
  * at "4?": type "\003"
  */
+#include "process.h"
 #include "terminal.h"
 
 static void handler(int signal)

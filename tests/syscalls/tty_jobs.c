@@ -7,6 +7,7 @@
  * at "job 3?": type "\003"
  * at "the end?": type "\r"
  */
+#include "process.h"
 #include "terminal.h"
 
 static void give(pid_t group)

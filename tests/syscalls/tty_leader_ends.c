@@ -4,6 +4,7 @@
  *
  * at "go": type "\r"
  */
+#include "process.h"
 #include "terminal.h"
 
 static volatile int signals;

@@ -5,6 +5,7 @@
  * at "2\r\n": type "short reads\r"
  * at "3\r\n": type "one\rtwo\r"
  */
+#include "process.h"
 #include "terminal.h"
 
 int main(void)

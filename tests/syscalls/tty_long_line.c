@@ -46,6 +46,7 @@
  * at "42.": type "\177\177end\r"
  * at "next?": type "short\r"
  */
+#include "process.h"
 #include "terminal.h"
 
 int main(void)

@@ -5,6 +5,7 @@
  * at "part": type " line\r"
  * at "2?": type "ab"
  */
+#include "process.h"
 #include "terminal.h"
 
 int main(void)

@@ -4,6 +4,7 @@
  * at "1?": type "\032x\r"
  * at "the end?": type "\r"
  */
+#include "process.h"
 #include "terminal.h"
 
 static void in_background(void)

@@ -3,6 +3,7 @@
  *
  * at "the end?": type "\r"
  */
+#include "process.h"
 #include "terminal.h"
 
 static void with(const char *name, unsigned int oflag)

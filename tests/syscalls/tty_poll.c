@@ -7,6 +7,7 @@
  * at "a": type "b"
  * at "3?": type "\004"
  */
+#include "process.h"
 #include "terminal.h"
 
 static void wait_input(void)

@@ -8,6 +8,7 @@
  * at "4?": type "kept\r"
  * at "5?": type "\r"
  */
+#include "process.h"
 #include "terminal.h"
 
 int main(void)

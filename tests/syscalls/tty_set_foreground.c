@@ -3,6 +3,7 @@
  *
  * at "the end?": type "\r"
  */
+#include "process.h"
 #include "terminal.h"
 
 static long set_foreground(pid_t group)

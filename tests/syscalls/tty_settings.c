@@ -4,6 +4,7 @@
  * at "1?\r\n": type "typed ahead\r"
  * at "2?\r\n": type "typed\r"
  */
+#include "process.h"
 #include "terminal.h"
 
 #define IS(flag) ((modes.c_cflag & (flag)) == (flag))

@@ -12,6 +12,7 @@
  * at "8?": type "not echoed\003"
  * at "9?": type "line\r"
  */
+#include "process.h"
 #include "terminal.h"
 
 static volatile int last;

@@ -8,6 +8,7 @@
  * at "REPRINT\r\n": type "some\001 text\022more\r"
  * at "other keys\r\n": type "abcd#ef\177@gh\r"
  */
+#include "process.h"
 #include "terminal.h"
 
 int main(void)

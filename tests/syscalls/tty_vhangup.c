@@ -3,6 +3,7 @@
  *
  * at "go": type "typed\r"
  */
+#include "process.h"
 #include "terminal.h"
 
 static volatile int signals;

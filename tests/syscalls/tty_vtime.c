@@ -6,6 +6,7 @@
  * at "4?": type "d"
  * at "5?": type "e"
  */
+#include "process.h"
 #include "terminal.h"
 
 static long now(void)

@@ -5,6 +5,7 @@
  * at "again": resize "30x100"
  * at "": type "\r"
  */
+#include "process.h"
 #include "terminal.h"
 
 static volatile int told;
