@@ -114,6 +114,12 @@ class Machine:
         self.ports.write(port, size, value)
         self.arm()
 
+    def read_string(self, port: int, size: int) -> bytes:
+        """REP INSB."""
+        data = self.ports.read_string(port, size)
+        self.arm()
+        return data
+
     def write_string(self, port: int, data: bytes) -> None:
         """REP OUTSB."""
         self.ports.write_string(port, data)

@@ -51,6 +51,11 @@ class Ports:
         elif device is not None:
             device.write_port(port, size, value & all_ones(size))
 
+    def read_string(self, port: int, size: int) -> bytes:
+        """Return what ``rep insb`` of ``size`` bytes from ``port`` finds."""
+        device = self._devices.get(port)
+        return b"\xff" * size if device is None else device.read_string(port, size)
+
     def write_string(self, port: int, data: bytes) -> None:
         """Do ``rep outsb``: every byte of ``data``, in order, to the same port."""
         if (device := self._devices.get(port)) is not None:

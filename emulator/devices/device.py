@@ -59,6 +59,10 @@ class Device(Generic[StateT]):
         """Take ``out`` to ``port``; ``size`` is 1 unless the device is wide."""
         raise NotImplementedError(f"{self.name} has no ports")
 
+    def read_string(self, port: int, size: int) -> bytes:
+        """Answer ``rep insb``: ``size`` bytes, one after the other, from the same port."""
+        return bytes(self.read_port(port, 1) for _ in range(size))
+
     def write_string(self, port: int, data: bytes) -> None:
         """Take ``rep outsb``: every byte of ``data``, in order, to the same port."""
         for value in data:

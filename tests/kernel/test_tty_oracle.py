@@ -121,7 +121,7 @@ class Ours:
     def write(self, data: bytes) -> int:
         line = Line(self.tty)
         line.process_echoes()
-        return line.process_output(data) if data else 0
+        return line.process_output(data, self.wire.write_room(self.tty)) if data else 0
 
 
 class Theirs:

@@ -49,6 +49,7 @@ def test_unclaimed_port_reads_ones_and_drops_writes(size: int, ones: int) -> Non
     ports = Ports()
     ports.write(0x80, size, 0)
     ports.write_string(0x80, b"lost")
+    assert ports.read_string(0x80, 3) == b"\xff\xff\xff"
     assert ports.read(0x80, size) == ones
     assert ports.read(0xFFFF, size) == ones
 

@@ -1,6 +1,6 @@
 """The serial port: its registers, its interrupts, and that it loses nothing."""
 
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -58,6 +58,22 @@ def test_string_output_is_one_call_of_the_sink() -> None:
     bench.uart.write_string(DATA, b"hello\n")
     bench.uart.write_string(DATA, b"")
     assert bench.sent == [b"hello\n"]
+
+
+@given(st.integers(0, 40), st.lists(st.integers(0, 20), max_size=6),
+       st.sampled_from([0x00, 0x01, 0x41, 0xC1]), st.sampled_from([READY, READY | 0x10, 0x09]))
+def test_string_input_is_what_single_reads_are(offered: int, sizes: list[int], fcr: int,
+                                               mcr: int) -> None:
+    """Does `rep insb` from RBR leave bytes, registers and line as single reads do?"""
+    one, other = (Bench(mcr, fcr, RECEIVE) for _ in range(2))
+    for bench in (one, other):
+        bench.uart.feed(bytes(range(offered)))
+    for size in sizes:
+        data = one.uart.read_string(DATA, size)
+        assert data == bytes(other.read(DATA) for _ in range(size))
+        assert (one.uart.save(), one.line, one.edges) == (other.uart.save(), other.line,
+                                                          other.edges)
+    assert one.uart.read_string(LSR, 2) == bytes(other.read(LSR) for _ in range(2))
 
 
 def test_string_output_elsewhere_is_not_sent() -> None:

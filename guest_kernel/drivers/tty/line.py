@@ -168,12 +168,15 @@ class Line:
         out.append(c)
         return 1
 
-    def process_output(self, chunk: bytes) -> int:
-        """Send bytes, processed as c_oflag says; return how many of them there was room for."""
+    def process_output(self, chunk: bytes, space: int) -> int:
+        """Send bytes, processed as c_oflag says; return how many of them there was room for.
+
+        Args:
+            space: what ``write_room`` of the driver says.
+        """
         tty, ops = self.tty, self.ops
         if not self.oflag & t.OPOST:
             return ops.write(tty, chunk)
-        space = ops.write_room(tty)
         simple = self.oflag & ~(t.OPOST | t.ONLCR) == 0 and self.oflag & t.ONLCR
         if simple and 2 * len(chunk) <= space:
             self._move_column(chunk)

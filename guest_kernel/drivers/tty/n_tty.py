@@ -81,7 +81,7 @@ def n_tty_flush_buffer(tty: tty_struct) -> None:
     data = tty.disc_data
     assert data is not None
     reset_buffer_flags(data)
-    _kick_worker(Line(tty))
+    _check_unthrottle(Line(tty))
 
 
 def n_tty_reset(tty: tty_struct) -> None:
@@ -178,8 +178,6 @@ def n_tty_receive_buf(tty: tty_struct, chunk: bytes) -> int:
             break
         line.receive(chunk[received : received + count])
         received += count
-        if not tty.disc_data:
-            break
     _check_throttle(line)
     return received
 
@@ -390,7 +388,7 @@ def n_tty_write(tty: tty_struct, f: file, source: iov_iter) -> int:
             if done:
                 return done
             raise SyscallError(Errno.EFAULT)
-        taken = line.process_output(chunk) if chunk else 0
+        taken = line.process_output(chunk, room) if chunk else 0
         blocked = not room or taken < len(chunk)
         done += taken
     if not blocked:

@@ -30,11 +30,15 @@ COM1: Final = uart.Uart.COM1
 RBR: Final = COM1 + uart.RBR_THR
 IER: Final = COM1 + uart.IER
 FCR: Final = COM1 + uart.IIR_FCR
+IIR: Final = FCR
 LCR: Final = COM1 + uart.LCR
 MCR: Final = COM1 + uart.MCR
 LSR: Final = COM1 + uart.LSR
 MSR: Final = COM1 + uart.MSR
 LCR_8N1: Final = 3
+TRIGGER: Final = uart.TRIGGER_LEVELS[3]  # so many bytes are there when they interrupt at once
+FCR_TRIGGER: Final = 3 << 6
+IIR_CAUSE: Final = 0xF
 MCR_RUNNING: Final = uart.MCR_DTR | uart.MCR_RTS | uart.MCR_OUT2
 MCR_FULL: Final = uart.MCR_DTR | uart.MCR_OUT2  # RTS off: the other end waits
 
@@ -50,7 +54,7 @@ _FROM_MSR: Final = ((uart.MSR_CTS, 0x020), (uart.MSR_DCD, 0x040), (uart.MSR_RI, 
 def uart_startup(k: Kernel) -> None:
     """Set the port up to receive."""
     out = k.machine.write
-    out(FCR, 1, uart.FCR_ENABLE)
+    out(FCR, 1, uart.FCR_ENABLE | FCR_TRIGGER)
     out(LCR, 1, LCR_8N1)
     out(MCR, 1, MCR_RUNNING)
     out(IER, 1, uart.IER_ERBFI | uart.IER_EDSSI)
@@ -60,9 +64,16 @@ def move_from_port(k: Kernel, ring: memoryview, head: int, tail: int) -> int:
     """Fill a ring from the port; when it is full, have the other end wait.  Return its new head."""
     read, size = k.machine.read, len(ring)
     limit = tail + size
-    while head < limit and read(LSR, 1) & uart.LSR_DR:
-        ring[head % size] = read(RBR, 1)
-        head += 1
+    while head < limit:
+        if limit - head >= TRIGGER and read(IIR, 1) & IIR_CAUSE == uart.IIR_RECEIVED_DATA:
+            for c in k.machine.read_string(RBR, TRIGGER):
+                ring[head % size] = c
+                head += 1
+        elif read(LSR, 1) & uart.LSR_DR:
+            ring[head % size] = read(RBR, 1)
+            head += 1
+        else:
+            break
     k.machine.write(MCR, 1, MCR_FULL if head == limit else MCR_RUNNING)
     return head
 
