@@ -81,6 +81,32 @@ def test_while_output_is_stopped_a_ring_takes_it(terminal: Session, tmp_path: Pa
     assert outcome.output.startswith(b"stop?a\n" + b"x" * 4096 + b"\n4096 -1 11 4096 0\n0\n")
 
 
+def test_a_signal_ends_a_wait_for_output(terminal: Session, tmp_path: Path) -> None:
+    """Is TCSBRK EINTR, and TCSETSW made again, when a signal comes while output is stopped?"""
+    program = build(tmp_path, r"""
+	struct termios modes = get_modes();
+	set_action(SIGUSR1, (void (*)(int))getpid, SA_RESTART);
+	ioctl(TTY, TCXONC, (long)TCOOFF);
+	say("queued\n");
+	pid_t parent = getpid(), child = spawn();
+	if (!child) {
+		pause_ms(5);
+		kill(parent, SIGUSR1);
+		pause_ms(5);
+		kill(parent, SIGUSR1);
+		pause_ms(5);
+		ioctl(TTY, TCXONC, (long)TCOON);
+		_exit(0);
+	}
+	long drained = ioctl(TTY, TCSBRK, 1L), error = errno;
+	long set = ioctl(TTY, TCSETSW, &modes);
+	waitpid(child, NULL, 0);
+	say("%ld %s %ld\n", drained, strerrorname_np(error), set);
+	return 0;
+""")
+    assert run(terminal, [program]).output == b"queued\n-1 EINTR 0\n"
+
+
 def test_stopped_output_can_be_forgotten(terminal: Session, tmp_path: Path) -> None:
     """Does TCOFLUSH drop it, and a writer that waits go on?"""
     program = build(tmp_path, r"""

@@ -31,6 +31,7 @@ from guest_kernel.mm.uaccess import (
     get_user_u32,
     put_user_u32,
 )
+from guest_kernel.sched.wait import signal_pending
 from guest_kernel.signal.numbers import SIGWINCH
 from guest_kernel.signal.signal import kill_pgrp
 
@@ -137,12 +138,24 @@ def _wait_until_sent(current: task_struct, f: file, tty: tty_struct) -> None:
 # ---- what is under way
 
 
+def _drain(current: task_struct, f: file, tty: tty_struct) -> None:
+    """Sleep until all output has been sent; a signal ends it for good.
+
+    Raises:
+        Sleep.
+        SyscallError: EINTR.
+    """
+    if signal_pending(current):
+        raise SyscallError(Errno.EINTR)
+    _wait_until_sent(current, f, tty)
+
+
 def _queues(current: task_struct, f: file, tty: tty_struct, cmd: int, arg: int) -> bool:
     if cmd in (t.TCSBRK, t.TCSBRKP, t.TIOCSBRK, t.TIOCCBRK):
         if not current.restart_block.fn:
             check_change(current, tty)
         if cmd != t.TIOCCBRK:
-            _wait_until_sent(current, f, tty)
+            _drain(current, f, tty)
         # A break is on the line for no time at all, and nobody at the other end hears it.
     elif cmd == t.TCXONC:
         check_change(current, tty)
