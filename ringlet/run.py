@@ -1,6 +1,7 @@
 """``ringlet run``: boot the kernel and run a program on it."""
 
 import gc
+import io
 import os
 import stat
 import sys
@@ -135,7 +136,12 @@ def _standard_input() -> Callable[[int], bytes]:
 def _trace_file(name: str | None, stack: ExitStack) -> TextIO | None:
     if name is None:
         return None
-    return stack.enter_context(open(name, "w")) if name else sys.stderr
+    if name:
+        return stack.enter_context(open(name, "w"))
+    if not os.isatty(2):
+        return sys.stderr
+    # While the guest has the terminal, nothing puts a CR before a line's end.
+    return io.TextIOWrapper(io.FileIO(2, "w", closefd=False), newline="\r\n", write_through=True)
 
 
 def _write(data: bytes) -> None:

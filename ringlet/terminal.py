@@ -21,7 +21,7 @@ from contextlib import ExitStack, suppress
 from types import FrameType
 from typing import Any, Final, Self
 
-_ENDING: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+_ENDING: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGINT)
 _WINSIZE: Final = struct.Struct("4H")
 
 
@@ -125,7 +125,7 @@ class HostTerminal:
         if not child:
             try:
                 os.close(writing)
-                for signum in (*_ENDING, signal.SIGINT, signal.SIGTSTP, signal.SIGTTOU):
+                for signum in (*_ENDING, signal.SIGTSTP, signal.SIGTTOU):
                     signal.signal(signum, signal.SIG_IGN)
                 if not os.read(reading, 1):
                     self._give_back()

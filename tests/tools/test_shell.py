@@ -106,6 +106,11 @@ class Terminal:
         return not self.modes[3] & (termios.ICANON | termios.ECHO | termios.ISIG)
 
     @property
+    def output(self) -> str:
+        """All that has appeared."""
+        return self._output
+
+    @property
     def left(self) -> str:
         """What has appeared and was not expected yet."""
         return self._output[self._seen :]
@@ -173,7 +178,7 @@ def test_a_person_works_at_the_shell(words: list[str], prompt: str) -> None:
         assert terminal.modes == terminal.before
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_the_terminal_is_given_back_when_a_signal_ends_ringlet(signum: signal.Signals) -> None:
     """Is it as it was, and does ringlet end by the signal?"""
     with shell() as terminal:
@@ -302,6 +307,17 @@ def test_the_host_idles_while_the_guest_waits() -> None:
         assert ticks() - before <= 10  # of 100 that a busy loop would take
         terminal.type("exit\r")
         terminal.wait()
+
+
+def test_a_trace_on_the_guests_terminal_has_whole_lines() -> None:
+    """Does each line begin at the left, though the terminal is raw?"""
+    with Terminal([sys.executable, "-m", "ringlet", "run", "--strace", str(program("busybox")),
+                   "echo", "hello"]) as terminal:
+        assert terminal.wait() == 0
+        terminal.expect("exited with 0")
+        lines = terminal.output.split("\n")
+        assert len(lines) > 10
+        assert all(line.endswith("\r") for line in lines[:-1])
 
 
 def test_commands_can_come_from_a_pipe() -> None:
