@@ -165,7 +165,7 @@ class Result:
     @property
     def ended(self) -> bool:
         """Whether the program reached its end."""
-        return self.exit is Exit.BREAKPOINT and self.trap is None
+        return self.exit is Exit.STOPPED and self.trap is None
 
 
 class Bare:
@@ -282,13 +282,14 @@ class Bare:
         return self.cpu.read_linear(va, size)
 
     def write(self, va: int, data: bytes) -> None:
-        """Store to linear memory, whatever the page's rights."""
+        """Store to linear memory, code or data, whatever the page's rights."""
         done = 0
         while done < len(data):
             place = va + done
             part = data[done : done + PAGE_SIZE - place % PAGE_SIZE]
-            self.ram.write(mmu.translate(self.ram, self.cpu.regs.cr3, place, mmu.Access.READ,
-                                         user=False, set_ad=False), part)
+            self.machine.write_code(
+                mmu.translate(self.ram, self.cpu.regs.cr3, place, mmu.Access.READ, user=False,
+                              set_ad=False), part)
             done += len(part)
 
     # Programs
@@ -313,7 +314,6 @@ class Bare:
             if not self.ram.u64[self.entry(USER_CODE + page, make=True) >> 3] & PTE.P:
                 self.map(USER_CODE + page, flags=PTE.P | PTE.US)
         self.write(USER_CODE, code)
-        self.cpu.flush_translations()
 
     def run(self, source: str | None = None, ring: int = 0, *, rflags: int = RFLAGS.RESERVED1,
             until: int | None = None, symbols: Mapping[str, int] | None = None,
@@ -355,7 +355,7 @@ class Bare:
         self._trap, self._traps, self._calls, self._ended = None, [], [], False
         reason = self.machine.run(self.machine.clock + LIMIT if until is None else until)
         trap = self._trap
-        regs = dict(trap.regs) if trap is not None and reason is Exit.BREAKPOINT else {
+        regs = dict(trap.regs) if trap is not None and reason is Exit.STOPPED else {
             name: getattr(self.cpu.regs, name) for name in (*_GENERAL, *_FRAME)}
         return Result(reason, None if self._ended else trap, self._traps, self._calls,
                       labels or {}, regs)
@@ -423,4 +423,4 @@ class Bare:
             handle = self.on_trap.get(vector)
             if handle is not None and not handle(trap):
                 return
-        self.machine.stop(Exit.BREAKPOINT)
+        self.machine.stop(Exit.STOPPED)

@@ -10,8 +10,9 @@ timer, so waiting costs nothing; and no device reads any other clock.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final, Self
 
 from emulator.cpu import control
 from emulator.cpu.control import Activity, Exit
@@ -24,6 +25,7 @@ from emulator.devices.hpet import Hpet
 from emulator.devices.pic import Pic
 from emulator.devices.uart import Uart
 from emulator.memory import Ram, fingerprint
+from emulator.snapshot import Snapshot, SnapshotError
 
 MIB: Final = 1 << 20
 DEFAULT_MEM: Final = 256 * MIB
@@ -49,6 +51,8 @@ class Machine:
     Attributes:
         host_call: called with the number that ring 0 wrote to the host-call port; without it,
             :meth:`run` returns :attr:`Exit.HOST_CALL` instead.
+        before_host_call: asked before each of these; if it answers True, the run ends with
+            :attr:`Exit.HOST_CALL`, and the next run or step begins with the call.
         idle: called when the CPU halts, before the clock jumps; returns True if it has fed a
             device, so that the CPU may have something to do.
         tick: called about every :data:`SLICE` of the clock, for a front end's own business; it
@@ -66,16 +70,17 @@ class Machine:
         self.ports = Ports()
         self.mmio = Mmio()
         self.cpu = Cpu(self.ram, self, _MmioWindow(self), microcode=microcode)
-        self.epoch = epoch
         self.console = bytearray()
         self.exit_status = 0
         self.host_call: Callable[[int], None] | None = None
+        self.before_host_call: Callable[[int], bool] | None = None
         self.idle: Callable[[], bool] | None = None
         self.tick: Callable[[], None] | None = None
         self._words = self.cpu.words
         self._limit = NEVER
         self._slice_end = SLICE
         self._stopping: Exit | None = None
+        self._stepping = False
 
         self.pic = Pic()
         self.hpet = Hpet(self.cpu.now, self.pic.set_irq)
@@ -83,6 +88,8 @@ class Machine:
                          lambda level: self.pic.set_irq(Uart.COM1_IRQ, level))
         self.cmos = Cmos(self.cpu.now, epoch)
         self.debug_exit = DebugExit(self._debug_exit)
+        self.devices: tuple[Device[Any], ...] = (self.pic, self.hpet, self.uart, self.cmos,
+                                                 self.debug_exit)
         attachments: list[tuple[range, Device[Any]]] = [
             *((ports, self.pic) for ports in Pic.PORTS), (Cmos.PORTS, self.cmos),
             (range(Uart.COM1, Uart.COM1 + Uart.NR_PORTS), self.uart),
@@ -95,6 +102,7 @@ class Machine:
     def close(self) -> None:
         """Free the engine; the machine cannot run afterwards."""
         self.cpu.close()
+        self.ram.close()
 
     @property
     def clock(self) -> int:
@@ -139,9 +147,12 @@ class Machine:
     def arm(self) -> None:
         """Tell the CPU when to stop next, after a device may have changed its mind."""
         words = self._words
-        end = 0 if self._stopping is not None else min(self._slice_end, self._limit)
+        end = 0 if self._stopping is not None or self._stepping else min(self._slice_end,
+                                                                         self._limit)
         words[control.SLICE_END >> 3] = end
-        if self.pic.pending and end:
+        if self.pic.pending:
+            if not words[control.WAIT_IF >> 3]:
+                words[control.IF_CLOSED >> 3] = not self.cpu.interruptible()
             words[control.DEADLINE >> 3] = 0
             words[control.WAIT_IF >> 3] = 1
         else:
@@ -162,15 +173,23 @@ class Machine:
             SHUTDOWN: a triple fault.
             HALT: HLT, and nothing can ever wake the CPU.
             TIMER: ``until`` was reached.
-            HOST_CALL: only if no ``host_call`` is attached; the number is in ``host_call_number``.
-            BREAKPOINT: :meth:`stop` was called with it.
+            HOST_CALL: no ``host_call`` is attached, or ``before_host_call`` wants it; the number
+                is in ``host_call_number``.
+            STOPPED, or what else :meth:`stop` was called with.
+            BREAKPOINT: one was reached; see ``cpu.stops``.
+            WATCHPOINT: something that is watched was accessed; see ``cpu.stops``.
         """
         self._limit = NEVER if until is None else until
         self._slice_end = self.clock + SLICE
         self._stopping = None
+        self.cpu.stops.hook_instructions(False)
         self.arm()
         cpu, pic, words = self.cpu, self.pic, self._words
         run, host_call = cpu.run, Exit.HOST_CALL
+        if words[control.CALL_PENDING >> 3]:
+            self._call()
+            if self._stopping is not None:
+                return self._stopping
         if words[control.ACTIVITY >> 3] and (end := self._wait()) is not None:
             return end
         while True:
@@ -181,6 +200,10 @@ class Machine:
                 self.arm()
             reason = run()
             if reason is host_call:
+                if self.before_host_call is not None and self.before_host_call(
+                        words[_EXIT_VALUE]):
+                    words[control.CALL_PENDING >> 3] = 1
+                    return reason
                 if self.host_call is None:
                     return reason
                 self.host_call(words[_EXIT_VALUE])
@@ -205,6 +228,59 @@ class Machine:
             if end is not None:
                 return end
 
+    def step(self) -> Exit:
+        """Execute one instruction, with the host call that it makes, or deliver one event.
+
+        Steps and runs, in whatever order, come to what one run comes to.
+
+        Returns:
+            STEP: that has been done.
+            else as :meth:`run`.
+        """
+        self._limit = NEVER
+        self._slice_end = self.clock + SLICE
+        self._stopping = None
+        self.arm()
+        cpu, words = self.cpu, self._words
+        if words[control.CALL_PENDING >> 3]:
+            self._call()
+            return self._stopping or Exit.STEP
+        if words[control.ACTIVITY >> 3] and (end := self._wait()) is not None:
+            return end
+        if not words[control.RESUMED_INSIDE >> 3]:
+            self.hpet.tick(self.clock)
+            if self.pic.pending and cpu.interruptible():
+                delivered = cpu.deliver(self.pic.acknowledge(), external=True)
+                self.arm()
+                return Exit.STEP if delivered else Exit.SHUTDOWN
+            self.arm()
+        self._stepping = True
+        try:
+            reason = cpu.step()
+        finally:
+            self._stepping = False
+        if reason is Exit.HOST_CALL:
+            if self.host_call is None:
+                return reason
+            words[control.CALL_PENDING >> 3] = 1
+            if self.before_host_call is not None and self.before_host_call(words[_EXIT_VALUE]):
+                return reason
+            self._call()
+            reason = Exit.STEP
+        # If an interrupt that had to wait can be taken now, this is the place for it.
+        if self.pic.pending:
+            if not cpu.interruptible():
+                words[control.IF_CLOSED >> 3] = 1
+            elif words[control.IF_CLOSED >> 3]:
+                words[control.RESUMED_INSIDE >> 3] = 0
+        return self._stopping or reason
+
+    def _call(self) -> None:
+        """Make the host call that the last run has ended with."""
+        self._words[control.CALL_PENDING >> 3] = 0
+        if self.host_call is not None:
+            self.host_call(self._words[_EXIT_VALUE])
+
     @property
     def host_call_number(self) -> int:
         """What ring 0 wrote to the host-call port last."""
@@ -222,7 +298,90 @@ class Machine:
             IndexError: it leaves RAM.
         """
         self.ram.write(pa, code)
-        self.cpu.flush_translations()
+        self.cpu.forget_code(pa, len(code))
+
+    # Snapshots
+
+    def snapshot(self, notes: Mapping[str, str] = MappingProxyType({})) -> Snapshot:
+        """Return the machine's whole state; only between two runs, or in ``host_call``'s place.
+
+        The second of a machine costs what has changed since the first.  What the console has sent
+        is not the machine's any more, and :attr:`console` stays out of it.
+
+        Args:
+            notes: kept with it.
+        """
+        return Snapshot(self.ram.size, self.cpu.engine, self.cpu.save_state(),
+                        self.cpu.save_counters(), self._save_devices(), self.ram.keep(),
+                        dict(notes))
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take a state back, of this machine or of another; only between two runs.
+
+        A hosted kernel that has remembered anything of RAM must forget it.
+
+        Raises:
+            SnapshotError: it does not fit this machine, which is as it was.
+        """
+        if snapshot.mem != self.ram.size:
+            raise SnapshotError(f"the snapshot is of a machine of {snapshot.mem >> 10} KiB; this "
+                                f"one has {self.ram.size >> 10} KiB")
+        if snapshot.engine != self.cpu.engine:
+            raise SnapshotError(f"the snapshot needs {snapshot.engine}; this is {self.cpu.engine}")
+        before = self.cpu.save_state(), self.cpu.save_counters(), self._save_devices()
+        try:
+            self._load(snapshot.cpu, snapshot.counters, snapshot.devices)
+        except (ValueError, TypeError, LookupError) as error:
+            self._load(*before)
+            raise SnapshotError(f"not the state of such a machine: {error}") from error
+        for start, end in self.ram.take_back(snapshot.pages):
+            self.cpu.forget_code(start, end - start)
+
+    def _load(self, cpu: bytes, counters: Sequence[int],
+              devices: Mapping[str, Mapping[str, Any]]) -> None:
+        """Load everything but RAM; on an error, some of it.
+
+        Raises:
+            ValueError, TypeError, LookupError: it is not the state of such a machine.
+        """
+        self.cpu.restore_state(cpu)
+        self.cpu.restore_counters(counters)
+        if set(devices) != {device.name for device in self.devices}:
+            raise ValueError(f"its devices are {', '.join(sorted(devices))}")
+        for device in self.devices:
+            device.restore(dict(devices[device.name]))
+
+    def _save_devices(self) -> dict[str, dict[str, Any]]:
+        return {device.name: device.save() for device in self.devices}
+
+    @classmethod
+    def of(cls, snapshot: Snapshot, *, microcode: MicrocodeKind | None = None,
+           output: Callable[[bytes], None] | None = None) -> Self:
+        """Return a new machine in the state of a snapshot.
+
+        Args:
+            microcode, output: as for any new machine.
+
+        Raises:
+            SnapshotError: it is of another engine, or not the state of a machine.
+        """
+        try:
+            machine = cls(snapshot.mem, microcode=microcode, output=output)
+        except ValueError as error:
+            raise SnapshotError(f"not the state of such a machine: {error}") from error
+        try:
+            machine.restore(snapshot)
+        except BaseException:
+            machine.close()
+            raise
+        return machine
+
+    def fork(self, *, output: Callable[[bytes], None] | None = None) -> Self:
+        """Return a second machine that goes on from here, by itself; only between two runs.
+
+        A hosted kernel's half is not attached to it.
+        """
+        return type(self).of(self.snapshot(), microcode=self.cpu.microcode, output=output)
 
     def fingerprint(self) -> str:
         """Return a digest of RAM: equal for equal runs."""

@@ -111,6 +111,9 @@ class Tracer:
     def stop(self, task: task_struct, sig: int) -> None:
         """A task has been stopped by ``sig``."""
 
+    def oops(self, task: task_struct, error: BaseException) -> None:
+        """The kernel has made a mistake while it worked for ``task``."""
+
     def exit(self, task: task_struct, status: int) -> None:
         """A task has ended; ``status`` is its wait status."""
 
@@ -211,11 +214,30 @@ class HostCalls:
         except Exception as error:  # the one place where our own mistakes are caught
             self._oops(value, error)
 
+    def handler(self, value: int) -> Callable[..., object] | None:
+        """Return the function that serves a host call which is about to be made.
+
+        A system call's is its ``sys_*``; None: it has none, and fails with ENOSYS.
+        """
+        if value == _SYSCALL:
+            k = self.k
+            regs = ((k.u64[self._top_index] & PHYSICAL_MASK) - _PT_REGS_SIZE) >> 3
+            nr = k.u64[regs + _ORIG_AX] & 0xFFFF_FFFF
+            if nr == _RESTART_SYSCALL:
+                nr = k.current().restart_block.restart - 1
+            entry = next((row.entry for row in load() if row.number == nr), None)
+            return None if entry is None else DEFINITIONS[entry].function
+        if value & 0xFF == _EXCEPTION:
+            return handle_mm_fault if value == _PAGE_FAULT else do_exception
+        return self._calls.get(value)
+
     def _oops(self, value: int, error: Exception) -> None:
         """Kill the task that the mistake was made for, or stop the machine."""
         k = self.k
         oops(k, error)
         current = k.current()
+        if self.tracer is not None:
+            self.tracer.oops(current, error)
         # An exception of ring 3, or a system call; not an interrupt, which is nobody's.
         exception = value & 0xFF == _EXCEPTION and value >> 8 < FIRST_EXTERNAL_VECTOR
         for_a_task = (value == _SYSCALL or exception) and current.mm is not None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
+from emulator.arch.paging import PAGE_SIZE
 from emulator.digest import blake2b
 from emulator.memory import Ram
 from guest_kernel.layout.declare import PHYSICAL_MASK, Struct
@@ -130,7 +131,7 @@ class Kernel:
 
         Linux needs nothing of the kind on x86, whose caches snoop; the engine translates.
         """
-        self.machine.cpu.flush_translations()
+        self.machine.cpu.forget_code(pa, PAGE_SIZE)
 
     def get_random_bytes(self, n: int) -> bytes:
         """Return ``n`` bytes of the machine's own random generator: BLAKE2b of seed and counter.

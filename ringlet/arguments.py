@@ -15,7 +15,9 @@ def execute(words: list[str]) -> int:
     Raises:
         SystemExit: it is wrong, or asked for help.
     """
-    options = _parser().parse_args(_complete(words))
+    parser = _parser()
+    options = parser.parse_args(_complete(words))
+    _check_snapshot(parser, options)
     status: int = options.command(options)
     return status
 
@@ -32,14 +34,30 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--strace", metavar="FILE",
                      help="print each system call as strace(1) does: --strace to standard error, "
                           "--strace=FILE to FILE")
-    run.add_argument("--stats", choices=("text", "json"),
-                     help="print what the run has cost to standard error: --stats or --stats=json")
-    run.add_argument("--timeout", type=_seconds, metavar="S",
-                     help="give up after S seconds of virtual time, with status 124")
-    run.add_argument("--realtime", action="store_true",
-                     help="do not let virtual time run ahead of the host's")
+    _run_options(run)
     run.add_argument("program", metavar="PROGRAM", help="path of the program on the host")
     run.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGS")
+
+    resume = commands.add_parser(
+        "resume", help="go on with a program from a snapshot",
+        description="Go on with a program from a snapshot that ringlet run --snapshot has written.")
+    resume.set_defaults(command=_run)
+    _host_options(resume)
+    _run_options(resume)
+    resume.add_argument("resume", metavar="FILE", help="the snapshot")
+
+    debug = commands.add_parser(
+        "debug", help="debug a program, and the kernel under it",
+        description="Debug a program and the kernel under it, on a Python console with gdb's "
+                    "commands.")
+    debug.set_defaults(command=_debug)
+    _machine_options(debug)
+    debug.add_argument("--stdin", metavar="FILE",
+                       help="what the program reads (default: nothing)")
+    debug.add_argument("-x", "--command", metavar="FILE", dest="script",
+                       help="do the commands in FILE first")
+    debug.add_argument("program", metavar="PROGRAM", help="path of the program on the host")
+    debug.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGS")
 
     shell = commands.add_parser(
         "shell", help="boot the kernel and talk to a shell on it",
@@ -73,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _machine_options(command: argparse.ArgumentParser) -> None:
-    """Add what both ``run`` and ``shell`` can be told about the machine."""
+    """Add what can be told about a machine that is booted."""
     add = command.add_argument
     add("--mem", type=_size, default=256 << 20, metavar="SIZE",
         help="RAM in bytes, or with a suffix K, M or G (default 256M)")
@@ -88,14 +106,45 @@ def _machine_options(command: argparse.ArgumentParser) -> None:
              "mlfq[,queues=N][,allotment=TIME][,boost=TIME]")
     add("--quantum", metavar="TIME",
         help="length of a turn: nanoseconds, or with a suffix us, ms or s (default 4ms)")
+    _host_options(command)
+
+
+def _host_options(command: argparse.ArgumentParser) -> None:
+    """Add what can be told about any machine."""
+    add = command.add_argument
     add("--dmesg", action="store_true", help="print the kernel log to standard error at the end")
     add("--microcode", choices=("native", "python"),
         help="which microcode the CPU uses (default: native where the host can)")
 
 
-# Options of ``run`` whose value follows them, and those that may come without one.
+def _run_options(command: argparse.ArgumentParser) -> None:
+    """Add what can be told about a program's run."""
+    add = command.add_argument
+    add("--stats", choices=("text", "json"),
+        help="print what the run has cost to standard error: --stats or --stats=json")
+    add("--timeout", type=_seconds, metavar="S",
+        help="give up after S seconds of virtual time, with status 124")
+    add("--snapshot", metavar="FILE",
+        help="when the program is given up, save the machine to FILE, from which ringlet resume "
+             "goes on")
+    add("--snapshot-every", type=_seconds, metavar="S",
+        help="save the machine every S seconds of virtual time, too")
+    add("--realtime", action="store_true", help="do not let virtual time run ahead of the host's")
+
+
+def _check_snapshot(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Refuse the options about snapshots where they would do nothing."""
+    file, every = (getattr(options, name, None) for name in ("snapshot", "snapshot_every"))
+    if every is not None and file is None:
+        parser.error("--snapshot-every needs --snapshot FILE")
+    if file is not None and every is None and options.timeout is None:
+        parser.error("--snapshot needs --timeout or --snapshot-every, which say when")
+
+
+# Options of ``run`` and ``debug`` whose value follows them, and those that may come without one.
 _WITH_VALUE = frozenset({"--mem", "--seed", "--append", "--env", "--timeout", "--microcode",
-                         "--sched", "--quantum"})
+                         "--sched", "--quantum", "--snapshot", "--snapshot-every", "--stdin", "-x",
+                         "--command"})
 _DEFAULT_VALUE = {"--strace": "--strace=", "--stats": "--stats=text"}
 
 
@@ -108,7 +157,7 @@ def _complete(arguments: list[str]) -> list[str]:
     while place < len(arguments) and arguments[place].startswith("-") and arguments[place] != "--":
         arguments[place] = _DEFAULT_VALUE.get(arguments[place], arguments[place])
         place += 2 if arguments[place] in _WITH_VALUE else 1
-    if arguments[:1] == ["run"] and arguments[place + 1 : place + 2] == ["--"]:
+    if arguments[:1] in (["run"], ["debug"]) and arguments[place + 1 : place + 2] == ["--"]:
         arguments.insert(place + 1, "--")
     return arguments
 
@@ -167,8 +216,14 @@ def _structure(name: str) -> str:
 def _run(options: argparse.Namespace) -> int:
     from ringlet.run import Options, run
 
-    return run(Options(**{name: getattr(options, name) for name in Options._fields
-                          if name != "root"}))
+    given = {name: value for name, value in vars(options).items() if name in Options._fields}
+    return run(Options(**given))
+
+
+def _debug(options: argparse.Namespace) -> int:
+    from ringlet.repl.debug import Options, debug
+
+    return debug(Options(**{name: getattr(options, name) for name in Options._fields}))
 
 
 def _shell(options: argparse.Namespace) -> int:

@@ -62,7 +62,7 @@ class Input:
         self._k = k
         self._read = read
         self._pace = pace
-        self._ended = False
+        self._ended = not machine.uart.state.carrier
         self._started = time.monotonic_ns() - machine.clock if pace else 0
 
     def idle(self) -> bool:

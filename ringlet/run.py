@@ -1,4 +1,4 @@
-"""``ringlet run``: boot the kernel and run a program on it."""
+"""``ringlet run``: boot the kernel and run a program on it; ``ringlet resume``: go on with it."""
 
 import gc
 import io
@@ -13,6 +13,7 @@ from emulator.boot import BootError
 from emulator.cpu.binding import EngineError
 from emulator.cpu.cpu import MicrocodeKind
 from emulator.machine import DEFAULT_MEM
+from emulator.snapshot import Snapshot, SnapshotError, read_file, write_file
 from guest_kernel.errors import KernelPanic
 from guest_kernel.mm.page_alloc import OutOfFrames
 from ringlet.console import Keyboard, Left, Lines
@@ -25,11 +26,12 @@ LEFT = 130  # the person at the terminal has left the guest, as by a SIGINT
 
 
 class Options(NamedTuple):
-    """What the command line says; see ``ringlet run --help``."""
+    """What the command line says; see ``ringlet run --help`` and ``ringlet resume --help``."""
 
-    program: str  # on the host; with a root, in the guest
+    program: str = ""  # on the host; with a root, in the guest
     arguments: Sequence[str] = ()
     root: ShellRoot | None = None  # what the guest's file system is made of
+    resume: str | None = None  # the snapshot to go on with, instead of booting and a program
     mem: int = DEFAULT_MEM
     seed: int = 0
     append: str = ""
@@ -42,6 +44,8 @@ class Options(NamedTuple):
     realtime: bool = False
     dmesg: bool = False
     microcode: MicrocodeKind | None = None
+    snapshot: str | None = None  # the file to write
+    snapshot_every: float | None = None  # virtual seconds
 
 
 def fail(message: str, status: int = OUR_ERROR) -> int:
@@ -51,23 +55,18 @@ def fail(message: str, status: int = OUR_ERROR) -> int:
 
 
 def run(options: Options) -> int:
-    """Run a program; return the exit status."""
-    if options.root is None and not os.path.exists(options.program):
-        return fail(f"{options.program}: no such file", 127)
+    """Run a program, or go on with one; return the exit status."""
+    subject = options.resume or options.program
+    if options.root is None and not os.path.exists(subject):
+        return fail(f"{subject}: no such file", 127)
     with ExitStack() as stack:
         try:
-            if options.root is None:
-                check_program(options.program)
             trace = _trace_file(options.strace, stack)
-            tty = sys.stdin.isatty() and sys.stdout.isatty()
-            rows, columns = _window() if tty else (24, 80)
-            session = stack.enter_context(Session(
-                mem=options.mem, seed=options.seed, microcode=options.microcode, tty=tty,
-                rows=rows, columns=columns, realtime=options.realtime, append=options.append,
-                sched=options.sched, quantum=options.quantum, output=_write))
+            session = stack.enter_context(_session(options))
         except ProgramError as error:
             return fail(str(error), error.status)
-        except (BootError, EngineError, OutOfFrames, OSError, ValueError) as error:
+        except (BootError, EngineError, OutOfFrames, OSError, SnapshotError,
+                ValueError) as error:
             return fail(str(error), OUR_ERROR)
         # What has been made until here stays: nothing of it need be looked through again.
         gc.freeze()
@@ -75,7 +74,7 @@ def run(options: Options) -> int:
         try:
             if options.root is not None:
                 options.root.install(session)
-            return _run_program(session, options, trace, DEFAULT_ENV | dict(options.env))
+            return _run_program(session, options, trace)
         except ProgramError as error:
             return fail(str(error), error.status)
         except RootError as error:
@@ -86,10 +85,12 @@ def run(options: Options) -> int:
             ended.die()
             raise
         except OutOfFrames:
-            return fail(f"{options.program}: does not fit in {options.mem >> 10} KiB of memory",
-                         OUR_ERROR)
+            return fail(f"{subject}: does not fit in {session.machine.ram.size >> 10} KiB of "
+                         "memory", OUR_ERROR)
         except DeadlockError as deadlock:
-            return fail(f"{options.program}: {deadlock}", OUR_ERROR)
+            return fail(f"{subject}: {deadlock}", OUR_ERROR)
+        except SnapshotFileError as error:
+            return fail(str(error), OUR_ERROR)
         except KernelPanic as panic:
             print(session.dmesg, end="", file=sys.stderr)
             return fail(f"kernel panic: {panic}", OUR_ERROR)
@@ -98,29 +99,68 @@ def run(options: Options) -> int:
                 print(session.dmesg, end="", file=sys.stderr)
 
 
-def _run_program(session: Session, options: Options, trace: TextIO | None,
-                 env: dict[str, str]) -> int:
+class SnapshotFileError(Exception):
+    """A snapshot could not be written."""
+
+
+def _session(options: Options) -> Session:
+    """Boot, or take up a snapshot."""
+    if options.resume is not None:
+        session = Session.of(read_file(options.resume), microcode=options.microcode,
+                             realtime=options.realtime, output=_write)
+        if not session.is_running:
+            session.close()
+            raise SnapshotError(f"{options.resume}: no program is running in it")
+    else:
+        if options.root is None:
+            check_program(options.program)
+        tty = sys.stdin.isatty() and sys.stdout.isatty()
+        rows, columns = _window() if tty else (24, 80)
+        session = Session(
+            mem=options.mem, seed=options.seed, microcode=options.microcode, tty=tty,
+            rows=rows, columns=columns, realtime=options.realtime, append=options.append,
+            sched=options.sched, quantum=options.quantum, output=_write)
+    session.snapshot_every = options.snapshot_every
+    if options.snapshot_every is not None:
+        session.on_snapshot = lambda snapshot: _save(snapshot, options)
+    return session
+
+
+def _save(snapshot: Snapshot, options: Options) -> None:
+    assert options.snapshot is not None
+    try:
+        write_file(snapshot, options.snapshot)
+    except OSError as error:
+        raise SnapshotFileError(f"{options.snapshot}: {error.strerror}") from error
+
+
+def _run_program(session: Session, options: Options, trace: TextIO | None) -> int:
     tracer = None
     if trace is not None:
         from ringlet.strace import Strace
 
         tracer = Strace(session.kernel.k, trace)
-    argv = [options.program, *options.arguments]
-    if session.tty:
-        with HostTerminal() as terminal:
-            keys = Keyboard(session.machine, session.kernel.k, terminal, pace=options.realtime)
-            result = session.run(argv, env=env, stdin=keys, timeout=options.timeout, tracer=tracer,
+    with ExitStack() as stack:
+        stdin: Keyboard | Callable[[int], bytes] = _standard_input()
+        if session.tty:
+            terminal = stack.enter_context(HostTerminal())
+            stdin = Keyboard(session.machine, session.kernel.k, terminal, pace=options.realtime)
+        if options.resume is not None:
+            result = session.resume(stdin=stdin, timeout=options.timeout, tracer=tracer)
+        else:
+            result = session.run([options.program, *options.arguments],
+                                 env=DEFAULT_ENV | dict(options.env), stdin=stdin,
+                                 timeout=options.timeout, tracer=tracer,
                                  bring=options.root is None)
-    else:
-        result = session.run(argv, env=env, stdin=_standard_input(), timeout=options.timeout,
-                             tracer=tracer, bring=options.root is None)
     if tracer is not None:
         tracer.finish(result)
     if options.stats:
         text = result.statistics.as_json() + "\n" if options.stats == "json" else (
             result.statistics.as_text())
         print(text, end="", file=sys.stderr)
-    if options.timeout is not None and result.status == 124 and not result.signal:
+    if result.timed_out:
+        if options.snapshot is not None:
+            _save(session.snapshot(), options)
         print(f"ringlet: gave up after {options.timeout:g} s of virtual time", file=sys.stderr)
     return result.status
 

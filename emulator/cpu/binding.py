@@ -25,7 +25,10 @@ UC_PROT_ALL: Final = 7
 
 UC_HOOK_INTR: Final = 1 << 0
 UC_HOOK_INSN: Final = 1 << 1
+UC_HOOK_CODE: Final = 1 << 2
 UC_HOOK_BLOCK: Final = 1 << 3
+UC_HOOK_MEM_READ: Final = 1 << 10
+UC_HOOK_MEM_WRITE: Final = 1 << 11
 UC_HOOK_INSN_INVALID: Final = 1 << 14
 
 UC_X86_INS_CPUID: Final = 113
@@ -45,7 +48,6 @@ UC_ERR_FETCH_PROT: Final = 14
 # uc_ctl's request: type, number of arguments << 26, direction (1 write) << 30.
 _UC_CTL_USE_EXITS: Final = 4 | 1 << 26 | 1 << 30
 _UC_CTL_CPU_MODEL: Final = 7 | 1 << 26 | 1 << 30
-_UC_CTL_TB_REMOVE_CACHE: Final = 9 | 2 << 26 | 1 << 30
 _UC_CTL_TB_FLUSH: Final = 10 | 0 << 26 | 1 << 30
 _UC_CTL_TLB_FLUSH: Final = 11 | 0 << 26 | 1 << 30
 
@@ -62,7 +64,8 @@ UC_X86_REG_TR: Final = 245
 UC_X86_REG_MSR: Final = 248
 UC_X86_REG_XMM0: Final = 122
 
-BLOCK_HOOK = CFUNCTYPE(None, c_void_p, c_uint64, c_uint32, c_void_p)
+BLOCK_HOOK = CFUNCTYPE(None, c_void_p, c_uint64, c_uint32, c_void_p)  # and the code hook's
+MEMORY_HOOK = CFUNCTYPE(None, c_void_p, c_int, c_uint64, c_int, c_uint64, c_void_p)
 INTR_HOOK = CFUNCTYPE(None, c_void_p, c_uint32, c_void_p)
 INVALID_HOOK = CFUNCTYPE(c_bool, c_void_p, c_void_p)
 SYSCALL_HOOK = CFUNCTYPE(None, c_void_p, c_void_p)
@@ -98,12 +101,18 @@ lib.uc_reg_read.argtypes = [c_void_p, c_int, c_void_p]
 lib.uc_reg_write.argtypes = [c_void_p, c_int, c_void_p]
 lib.uc_mem_map_ptr.argtypes = [c_void_p, c_uint64, c_size_t, c_uint32, c_void_p]
 lib.uc_mmio_map.argtypes = [c_void_p, c_uint64, c_size_t, c_void_p, c_void_p, c_void_p, c_void_p]
+lib.uc_hook_del.argtypes = [c_void_p, c_size_t]
 lib.uc_context_alloc.argtypes = [c_void_p, POINTER(c_void_p)]
 lib.uc_context_free.argtypes = [c_void_p]
 lib.uc_context_size.argtypes = [c_void_p]
 lib.uc_context_size.restype = c_size_t
 lib.uc_context_save.argtypes = [c_void_p, c_void_p]
 lib.uc_context_restore.argtypes = [c_void_p, c_void_p]
+# The library's own, not of its interface: see forget_code().
+_invalidate = getattr(lib, "tb_invalidate_phys_range_x86_64", None)
+if _invalidate is not None:
+    _invalidate.argtypes = [c_void_p, c_uint64, c_uint64]
+    _invalidate.restype = None
 # uc_hook_add and uc_ctl are variadic: each call gives ctypes objects of the right width.
 
 
@@ -132,16 +141,28 @@ def open_engine() -> c_void_p:
 
 
 def hook_add(uc: c_void_p, kind: int, callback: object, user_data: int = 0,
-             instruction: int | None = None) -> int:
-    """Add a hook over all addresses; ``callback`` is a CFUNCTYPE object or a native address."""
+             instruction: int | None = None, begin: int = 1, end: int = 0) -> int:
+    """Add a hook; ``callback`` is a CFUNCTYPE object or a native address.
+
+    Args:
+        begin, end: the addresses, both included; all, if ``begin`` is more than ``end``.
+
+    Returns:
+        What :func:`hook_del` takes.
+    """
     handle = c_size_t()
     pointer = c_void_p(callback) if isinstance(callback, int) else callback
     arguments = [uc, ctypes.byref(handle), c_int(kind), pointer, c_void_p(user_data),
-                 c_uint64(1), c_uint64(0)]
+                 c_uint64(begin), c_uint64(end)]
     if instruction is not None:
         arguments.append(c_int(instruction))
     check(lib.uc_hook_add(*arguments), f"hook {kind} {instruction}")
     return handle.value
+
+
+def hook_del(uc: c_void_p, handle: int) -> None:
+    """Remove a hook; what was translated with it may go on calling it."""
+    check(lib.uc_hook_del(uc, handle), "remove a hook")
 
 
 def flush_tb(uc: c_void_p) -> None:
@@ -154,7 +175,14 @@ def flush_tlb(uc: c_void_p) -> None:
     check(lib.uc_ctl(uc, c_uint32(_UC_CTL_TLB_FLUSH)), "flush TLB")
 
 
-def remove_cache(uc: c_void_p, start: int, end: int) -> None:
-    """Drop the translations of mapped, executable virtual addresses [start, end)."""
-    check(lib.uc_ctl(uc, c_uint32(_UC_CTL_TB_REMOVE_CACHE), c_uint64(start), c_uint64(end)),
-          f"drop translations of {start:#x}")
+def forget_code(uc: c_void_p, start: int, end: int) -> None:
+    """Drop the translations of physical addresses [start, end) of what was mapped first.
+
+    The interface's ``ctl_remove_cache`` translates a virtual address and needs it to be executable,
+    so the function behind it is called; where that is not exported, everything is dropped.
+    See: qemu accel/tcg/translate-all.c tb_invalidate_phys_range().
+    """
+    if _invalidate is None:
+        flush_tb(uc)
+    else:
+        _invalidate(uc, start, end)

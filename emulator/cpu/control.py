@@ -9,6 +9,12 @@ back.  So the clock does not depend on how execution was cut into blocks, and na
 exactly.  (One thing is counted twice: what is left of a block whose store has changed a later
 instruction of the same block, because the engine begins again there and does not say so.)
 
+A run stops, and so interrupts are taken, only where control has come from elsewhere: at the target
+of a jump, a call, a return, an event.  Where a block merely follows the one before, because a page
+ends or the engine has had enough, or because a breakpoint or single steps cut it, is no such place.
+And an interrupt that had to wait for RFLAGS.IF is taken where that is set, as on a processor.  So
+it does not matter either how execution is cut into blocks, and a debugger changes nothing.
+
 A delivery counts because a handler whose first instruction cannot be fetched retires nothing, and
 would otherwise fault for ever at one instant.
 """
@@ -17,16 +23,16 @@ from enum import IntEnum
 from typing import Final
 
 CLOCK: Final = 0  # bytes retired and events delivered, plus what idling skipped: virtual ns
-DEADLINE: Final = 8  # stop at the first natural block start at or after this clock
+DEADLINE: Final = 8  # stop at the first place to stop at or after this clock
 BLOCK_START: Final = 16  # the current block: its address,
 BLOCK_SIZE: Final = 24  # and its size, 0 once its bytes have been settled
 EXIT: Final = 32  # why the run ended, see Exit; 0 while nobody has said
 EXIT_VALUE: Final = 40  # what goes with it: the host call's number
 RIP: Final = 48  # where to run from, and where the run stopped
 RESUME_CLOCK: Final = 56  # the clock when the run began
-RESUMED_INSIDE: Final = 64  # 1: the next run begins inside a block, by a debugger's doing
+RESUMED_INSIDE: Final = 64  # 1: the next run does not begin at a place to stop
 WAIT_IF: Final = 72  # 1: an interrupt is pending; stop where RFLAGS.IF allows it
-SLICE_END: Final = 80  # stop at this clock even so, and in a storm of exceptions
+SLICE_END: Final = 80  # stop at this clock even so, and in a storm of exceptions; 0: anywhere
 ERROR: Final = 88  # what uc_emu_start returned
 ENGINE: Final = 96  # uc_engine *
 CONTEXT: Final = 104  # uc_context *, the microcode's scratch
@@ -53,7 +59,17 @@ START: Final = 2304  # start and the rest of abort.asm
 CPU_STATE: Final = 2312  # the engine's CPUX86State *, for functions of its inside
 RAISE_EXCEPTION: Final = 2320
 ABORTED: Final = 2328  # 1: this #UD is a translation that was abandoned
+STOPPED_INSIDE: Final = 2336  # 1: this run has ended at no place to stop
+IF_CLOSED: Final = 2344  # 1: since the interrupt is pending, RFLAGS.IF or MOV SS held it off
+STOP_NEXT: Final = 2352  # n: stop before the nth instruction from here; if all are hooked: stops.py
+CALL_PENDING: Final = 2360  # 1: the next run begins with the host call EXIT_VALUE
 SIZE: Final = 4096
+
+# What the machine's state has of it, from where to where; the rest is of the run, or of the host.
+SAVED: Final = ((CLOCK, CLOCK + 8), (EXIT_VALUE, EXIT_VALUE + 8),
+                (RESUMED_INSIDE, RESUMED_INSIDE + 8), (CALL_PENDING, CALL_PENDING + 8),
+                (NR_SYSCALLS, NR_SYSCALLS + 8), (IDLE, IDLE + 8), (TRAPS, TRAPS + 8 * 256))
+NR_SAVED: Final = sum(end - start for start, end in SAVED) >> 3
 
 
 class Activity(IntEnum):
@@ -76,3 +92,6 @@ class Exit(IntEnum):
     DEBUG_EXIT = 6  # a device asked for the end of the machine
     BREAKPOINT = 7
     ERROR = 8  # the engine gave up
+    WATCHPOINT = 9
+    STEP = 10  # one instruction has been executed, or one event delivered
+    STOPPED = 11  # somebody asked for it

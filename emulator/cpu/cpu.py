@@ -35,13 +35,14 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from ctypes import c_uint32, c_uint64, c_void_p
 from functools import partial
 from typing import Any, Final, Literal, Protocol
 
-from emulator.arch.exceptions import CpuException, Vector
+from emulator.arch.descriptors import GATE_PRESENT, GATE_SIZE
+from emulator.arch.exceptions import FIRST_EXTERNAL_VECTOR, CpuException, Vector
 from emulator.arch.paging import PAGE_SIZE, is_canonical
 from emulator.arch.registers import MSR, RFLAGS
 from emulator.cpu import abort, binding, block, control, mmu
@@ -50,6 +51,7 @@ from emulator.cpu.context import GENERAL, RSP, Context, measure, uc_x86_msr
 from emulator.cpu.control import Activity, Exit
 from emulator.cpu.microcode import HF_CPL, HF_CS64, HF_INHIBIT_IRQ, Microcode, Shutdown
 from emulator.cpu.native import native_microcode, supported
+from emulator.cpu.stops import Stops
 from emulator.memory import Ram
 
 HOST_CALL_PORT: Final = 0xF0
@@ -128,6 +130,9 @@ class Cpu:
         words: the control block, see :mod:`emulator.cpu.control`; an index is the offset >> 3.
         microcode: which one is in use.
         regs: the registers.
+        stops: breakpoints and watchpoints.
+        context: the microcode's scratch, into which the state is saved and loaded from again.
+        block_address: where the control block lies, which the hooks are given.
     """
 
     def __init__(self, ram: Ram, ports: PortBus, mmio: MmioBus | None = None, *,
@@ -141,12 +146,12 @@ class Cpu:
         self.uc = binding.open_engine()
         check(lib.uc_mem_map_ptr(self.uc, 0, ram.size, binding.UC_PROT_ALL, ram.address), "map RAM")
         self.layout = measure(self.uc)
-        self._context = Context(self.uc, self.layout)
+        self.context = Context(self.uc, self.layout)
         self._refused = Context(self.uc, self.layout)
-        self._reference = Microcode(ram, self._context)
+        self._reference = Microcode(ram, self.context)
         self._block = mmap.mmap(-1, control.SIZE)
         self.words = memoryview(self._block).cast("Q")
-        self._block_address = ctypes.addressof(ctypes.c_char.from_buffer(self._block))
+        self.block_address = ctypes.addressof(ctypes.c_char.from_buffer(self._block))
         self._word = c_uint64()
         self._word_pointer = ctypes.byref(self._word)
         self._raised: BaseException | None = None
@@ -159,6 +164,7 @@ class Cpu:
         self.regs = Registers(self)
         self._fill_control_block()
         self._hook()
+        self.stops = Stops(self)
 
     def close(self) -> None:
         """Free the engine."""
@@ -191,7 +197,31 @@ class Cpu:
             return self._halted()
         if reason == Exit.ERROR:
             return self._failed(self.words[control.ERROR >> 3] & 0xFFFF_FFFF)
+        if self.stops.take_hit():
+            return Exit.WATCHPOINT
         return Exit(reason)
+
+    def step(self) -> Exit:
+        """Execute the instruction at RIP, or one repetition of it.
+
+        Whoever calls has looked for interrupts before; the clock's limits do not count.
+
+        Returns:
+            STEP: it has been executed, or has raised an exception, which is delivered.
+            HOST_CALL: it was one; with the rest of its block, as when it runs freely.
+            HALT, SHUTDOWN, WATCHPOINT: as :meth:`run`.
+        """
+        words = self.words
+        self.stops.hook_instructions(True)
+        self.stops.passed = words[control.CLOCK >> 3], self.rip
+        # Before the second instruction, or where a second block or a handler begins.
+        words[control.STOP_NEXT >> 3] = 2
+        words[control.DEADLINE >> 3] = words[control.CLOCK >> 3] + 1
+        words[control.SLICE_END >> 3] = 0
+        reason = self.run()
+        words[control.STOP_NEXT >> 3] = 0
+        self.stops.passed = words[control.CLOCK >> 3], self.rip
+        return Exit.STEP if reason in (Exit.TIMER, Exit.PORT) else reason
 
     def _halted(self) -> Exit:
         """Nobody has said why the run ended: it was HLT, or the engine has lost an exception."""
@@ -234,6 +264,10 @@ class Cpu:
                 clock -= size - inside
         return clock
 
+    def rip_inside(self) -> int:
+        """RIP as the engine has it inside a hook; of which hooks exactly, see above."""
+        return self._read("rip")
+
     def stop(self, reason: Exit) -> None:
         """End the current run; for a hook of exceptions or blocks, or when the state is lost."""
         self.words[control.EXIT >> 3] = reason
@@ -242,10 +276,8 @@ class Cpu:
     def interruptible(self) -> bool:
         """Tell whether a maskable interrupt would be taken now."""
         with self._saved() as context:
-            return bool(
-                context.u64[self.layout.eflags >> 3] & RFLAGS.IF
-                and not context.u32[self.layout.hflags >> 2] & HF_INHIBIT_IRQ
-            )
+            held_off = context.u32[self.layout.hflags >> 2] & HF_INHIBIT_IRQ
+            return bool(context.u64[self.layout.eflags >> 3] & RFLAGS.IF and not held_off)
 
     def deliver(self, vector: int, error_code: int = 0, *, external: bool = False,
                 software: bool = False, cr2: int | None = None) -> bool:
@@ -254,8 +286,8 @@ class Cpu:
         Returns:
             False if the machine has shut down (a triple fault).
         """
-        lib.uc_context_save(self.uc, self._context.pointer)
-        context, lay = self._context, self.layout
+        lib.uc_context_save(self.uc, self.context.pointer)
+        context, lay = self.context, self.layout
         context.u64[lay.rip >> 3] = self.rip
         if cr2 is not None:
             context.u64[(lay.cr >> 3) + 2] = cr2
@@ -305,8 +337,32 @@ class Cpu:
         with self._saved() as context:
             return int(context.u32[self.layout.hflags >> 2] & HF_CPL)
 
+    @property
+    def engine(self) -> str:
+        """What :meth:`save_state`'s answer depends on: the engine's version, and its layout."""
+        return f"Unicorn {'.'.join(map(str, binding.version()))}, {len(self.context.state)} bytes"
+
+    def idt_handlers(self) -> list[int]:
+        """Return where the IDT's gates lead, by vector; 0: no gate, or none that can be read."""
+        with self._saved() as context:
+            table = context.u64[(self.layout.segment("idt") + 8) >> 3]
+            limit = context.u32[(self.layout.segment("idt") + 16) >> 2]
+        handlers = []
+        for vector in range(256):
+            gate = self.code(table + vector * GATE_SIZE, GATE_SIZE) if (
+                vector * GATE_SIZE + GATE_SIZE - 1 <= limit) else b""
+            low, middle, high = gate[:2], gate[6:8], gate[8:12]
+            present = len(gate) == GATE_SIZE and gate[5] & GATE_PRESENT
+            handlers.append(int.from_bytes(low + middle + high, "little") if present else 0)
+        return handlers
+
+    def external_events(self) -> int:
+        """Return how many interrupts have been delivered that are no exceptions."""
+        first = (control.TRAPS >> 3) + FIRST_EXTERNAL_VECTOR
+        return sum(self.words[first : first + 256 - FIRST_EXTERNAL_VECTOR].tolist())
+
     def save_state(self) -> bytes:
-        """Return the complete register and activity state; opaque, for this engine version only."""
+        """Return all registers and the activity; opaque, for engines of equal :attr:`engine`."""
         with self._saved() as context:
             context.u64[self.layout.rip >> 3] = self.rip
             pointers = self.layout.dr + 64  # to the engine's own breakpoints, see _write_dr7
@@ -314,17 +370,43 @@ class Cpu:
             return bytes(context.state) + bytes((self.words[control.ACTIVITY >> 3],))
 
     def restore_state(self, state: bytes) -> None:
-        """Load what :meth:`save_state` returned; translations and the TLB are dropped."""
-        context, dr7 = self._context, (self.layout.dr >> 3) + 7
+        """Load what :meth:`save_state` returned; the TLB is emptied.
+
+        Translations stay: where code has changed too, call :meth:`forget_code`.
+
+        Raises:
+            ValueError: the state is not of this engine's size.
+        """
+        context, dr7 = self.context, (self.layout.dr >> 3) + 7
+        if len(state) != len(context.state) + 1:
+            raise ValueError(f"{len(state)} bytes are no state of this engine")
         self._write_dr7(DR7_RESERVED1)  # takes away what the present state has set
         context.state[:] = state[:-1]
         breakpoints, context.u64[dr7] = context.u64[dr7], DR7_RESERVED1
         lib.uc_context_restore(self.uc, context.pointer)
         self._write_dr7(breakpoints)
         self.words[control.ACTIVITY >> 3] = state[-1]
-        self.words[control.RIP >> 3] = self._context.u64[self.layout.rip >> 3]
+        self.words[control.RIP >> 3] = self.context.u64[self.layout.rip >> 3]
         binding.flush_tlb(self.uc)
-        binding.flush_tb(self.uc)
+
+    def save_counters(self) -> list[int]:
+        """Return the control block's words that :data:`control.SAVED` names: clock and counts."""
+        return [word for start, end in control.SAVED
+                for word in self.words[start >> 3 : end >> 3].tolist()]
+
+    def restore_counters(self, saved: Sequence[int]) -> None:
+        """Load what :meth:`save_counters` returned.
+
+        Raises:
+            ValueError: it does not have that many words, or one is not of 64 bits.
+        """
+        if len(saved) != control.NR_SAVED or not all(0 <= word <= _M64 for word in saved):
+            raise ValueError(f"not {control.NR_SAVED} words of 64 bits")
+        place = 0
+        for start, end in control.SAVED:
+            for index in range(start >> 3, end >> 3):
+                self.words[index] = saved[place]
+                place += 1
 
     @contextmanager
     def edit(self) -> Iterator[Context]:
@@ -367,9 +449,9 @@ class Cpu:
             return self.ram.read(va, size)
         return mmu.read_linear(self.ram, self.regs.cr3, va, size, set_ad=False)
 
-    def flush_translations(self) -> None:
-        """Forget translated code: some frame that held code has new content."""
-        binding.flush_tb(self.uc)
+    def forget_code(self, pa: int, size: int) -> None:
+        """Forget what was translated from these bytes of RAM, because they have new content."""
+        binding.forget_code(self.uc, pa, pa + size)
 
     def flush_tlb(self) -> None:
         """Forget address translations, as if CR3 and CR4.PGE had been rewritten."""
@@ -384,7 +466,7 @@ class Cpu:
         words = self.words
         for offset, value in {
             control.DEADLINE: (1 << 64) - 1, control.SLICE_END: (1 << 64) - 1,
-            control.ENGINE: self.uc.value, control.CONTEXT: self._context.pointer.value,
+            control.ENGINE: self.uc.value, control.CONTEXT: self.context.pointer.value,
             control.RAM_BASE: self.ram.address, control.RAM_SIZE: self.ram.size,
             control.UC_CONTEXT_SAVE: function("uc_context_save"),
             control.UC_CONTEXT_RESTORE: function("uc_context_restore"),
@@ -404,21 +486,21 @@ class Cpu:
                 words[control.CPU_STATE >> 3] = state
                 words[control.RAISE_EXCEPTION >> 3] = function("raise_exception_x86_64")
             guarded = ctypes.CFUNCTYPE(ctypes.c_uint32, c_void_p)(start)
-            control_block = c_void_p(self._block_address)
+            control_block = c_void_p(self.block_address)
             self._start = lambda: guarded(control_block)
 
     def _hook(self) -> None:
         """Install the hooks; Python's are always made, the native ones fall back on them."""
         python: dict[str, Any] = {
-            "on_block": binding.BLOCK_HOOK(self._shield(self._on_block, None)),
-            "on_intr": binding.INTR_HOOK(self._shield(self._on_intr, None)),
-            "on_invalid": binding.INVALID_HOOK(self._shield(self._on_invalid, True)),
-            "on_syscall": binding.SYSCALL_HOOK(self._shield(self._on_syscall, None)),
-            "on_sysenter": binding.SYSCALL_HOOK(self._shield(self._on_sysenter, None)),
-            "on_out": binding.OUT_HOOK(self._shield(self._on_out, None, inside=True)),
-            "on_in": binding.IN_HOOK(self._shield(self._on_in, 0, inside=True)),
-            "on_rdtsc": binding.HANDLED_HOOK(self._shield(self._on_rdtsc, 1, inside=True)),
-            "on_rdtscp": binding.HANDLED_HOOK(self._shield(self._on_rdtscp, 1, inside=True)),
+            "on_block": binding.BLOCK_HOOK(self.shield(self._on_block, None)),
+            "on_intr": binding.INTR_HOOK(self.shield(self._on_intr, None)),
+            "on_invalid": binding.INVALID_HOOK(self.shield(self._on_invalid, True)),
+            "on_syscall": binding.SYSCALL_HOOK(self.shield(self._on_syscall, None)),
+            "on_sysenter": binding.SYSCALL_HOOK(self.shield(self._on_sysenter, None)),
+            "on_out": binding.OUT_HOOK(self.shield(self._on_out, None, inside=True)),
+            "on_in": binding.IN_HOOK(self.shield(self._on_in, 0, inside=True)),
+            "on_rdtsc": binding.HANDLED_HOOK(self.shield(self._on_rdtsc, 1, inside=True)),
+            "on_rdtscp": binding.HANDLED_HOOK(self.shield(self._on_rdtscp, 1, inside=True)),
         }
         self._callbacks: list[object] = list(python.values())
         self._enter: Callable[[], int] = self._enter_python
@@ -432,12 +514,18 @@ class Cpu:
                  "on_invalid": binding.UC_HOOK_INSN_INVALID}
         for name, callback in hooks.items():
             binding.hook_add(self.uc, kinds.get(name, binding.UC_HOOK_INSN), callback,
-                             self._block_address, instructions.get(name))
-        load = binding.MMIO_READ(self._shield(self._on_load, 0, inside=True))
-        store = binding.MMIO_WRITE(self._shield(self._on_store, None, inside=True))
+                             self.block_address, instructions.get(name))
+        load = binding.MMIO_READ(self.shield(self._on_load, 0, inside=True))
+        store = binding.MMIO_WRITE(self.shield(self._on_store, None, inside=True))
         self._callbacks += [load, store]
         check(lib.uc_mmio_map(self.uc, self.ram.size, END_OF_MEMORY - self.ram.size,
                               load, None, store, None), "map the bus")
+
+    def native_hook(self, name: str) -> int | None:
+        """Return the address of a native hook; None if this CPU does without."""
+        if self.microcode != "native":
+            return None
+        return native_microcode(self.layout, HOST_CALL_PORT).entry[name]
 
     def _choose(self, python: dict[str, Any]) -> dict[str, Any]:
         """Return the hooks to install, and set how to enter: native ones, as far as there are."""
@@ -448,11 +536,11 @@ class Cpu:
         self.words[control.SLOW_SYSCALL >> 3] = abort.address_of(python["on_syscall"])
         self.words[control.SLOW_OUT >> 3] = abort.address_of(python["on_out"])
         enter = ctypes.CFUNCTYPE(ctypes.c_uint32, c_void_p)(native.entry["run"])
-        control_block = c_void_p(self._block_address)
+        control_block = c_void_p(self.block_address)
         self._enter = partial(enter, control_block)
         return python | {name: native.entry[name] for name in python if name in native.entry}
 
-    def _shield(self, hook: Callable[..., Any], otherwise: Any, *,
+    def shield(self, hook: Callable[..., Any], otherwise: Any, *,
                 inside: bool = False) -> Callable[..., Any]:
         """Wrap a hook: an exception inside it ends the run and comes out of :meth:`run`.
 
@@ -468,7 +556,7 @@ class Cpu:
                 self._raised = error
                 if inside:
                     words = self.words
-                    words[control.DEADLINE >> 3] = words[control.WAIT_IF >> 3] = 0
+                    words[control.DEADLINE >> 3] = words[control.SLICE_END >> 3] = 0
                 else:
                     with self._saved() as context:
                         context.i32[self.layout.old_exception >> 2] = -1
@@ -480,8 +568,8 @@ class Cpu:
 
     @contextmanager
     def _saved(self) -> Iterator[Context]:
-        lib.uc_context_save(self.uc, self._context.pointer)
-        yield self._context
+        lib.uc_context_save(self.uc, self.context.pointer)
+        yield self.context
 
     def _read(self, name: str) -> int:
         self._word.value = 0
@@ -491,7 +579,7 @@ class Cpu:
     def _deliver(self, vector: int, error_code: int, *, software: bool = False,
                  external: bool = False) -> bool:
         """Deliver on the saved context; on a triple fault, stop the machine."""
-        context, lay, words = self._context, self.layout, self.words
+        context, lay, words = self.context, self.layout, self.words
         rip = context.u64[lay.rip >> 3]
         words[control.CLOCK >> 3] += 1
         try:
@@ -515,13 +603,13 @@ class Cpu:
         start = self.words[control.BLOCK_START >> 3]
         place = None
         if 0 < rip - start <= block.LONGEST:
-            place = block.instruction_before(self._code(start, rip - start), start)
+            place = block.instruction_before(self.code(start, rip - start), start)
         if place is None:
             place = rip - (1 if vector == Vector.BP else 2)
         self.words[control.CLOCK >> 3] -= rip - place
         return place
 
-    def _code(self, va: int, size: int) -> bytes:
+    def code(self, va: int, size: int) -> bytes:
         """Return code that has just been executed; nothing if its mapping has gone meanwhile."""
         try:
             return self.read_linear(va, size)
@@ -531,11 +619,11 @@ class Cpu:
     def _deliver_refused(self) -> bool:
         """Deliver what an instruction in the middle of a block raised."""
         self.words[control.REFUSED >> 3] = 0
-        self._context.state[:] = self._refused.state
+        self.context.state[:] = self._refused.state
         fault = self._refusal
-        lib.uc_context_restore(self.uc, self._context.pointer)
+        lib.uc_context_restore(self.uc, self.context.pointer)
         binding.flush_tlb(self.uc)
-        self.words[control.RIP >> 3] = self._context.u64[self.layout.rip >> 3]
+        self.words[control.RIP >> 3] = self.context.u64[self.layout.rip >> 3]
         return self.deliver(fault.vector, fault.error_code, cr2=fault.cr2)
 
     # The hooks: each in the engine's words, see native.asm for its twin.
@@ -544,11 +632,12 @@ class Cpu:
         words = self.words
         words[control.RESUME_CLOCK >> 3] = words[control.CLOCK >> 3]
         words[control.EXIT >> 3] = 0
+        words[control.STOPPED_INSIDE >> 3] = 0
         words[control.BLOCK_SIZE >> 3] = 0
         words[control.ERROR >> 3] = self._start()
         words[control.RIP >> 3] = rip = self._read("rip")
         self._settle(rip)
-        words[control.RESUMED_INSIDE >> 3] = 0
+        words[control.RESUMED_INSIDE >> 3] = words[control.STOPPED_INSIDE >> 3]
         if words[control.EXIT >> 3] == Exit.HOST_CALL:
             words[control.DEADLINE >> 3] = words[control.SAVED_DEADLINE >> 3]
         return Exit.ERROR if words[control.ERROR >> 3] else words[control.EXIT >> 3]
@@ -565,32 +654,44 @@ class Cpu:
 
     def _on_block(self, _uc: int, address: int, size: int, _data: int) -> None:
         words = self.words
-        words[control.BLOCK_START >> 3] = address
-        words[control.BLOCK_SIZE >> 3] = size
         clock = words[control.CLOCK >> 3]
-        if clock < words[control.DEADLINE >> 3] or not self._stops_here(clock):
+        if clock < words[control.DEADLINE >> 3] or not self._stops_here(clock, address):
+            words[control.BLOCK_START >> 3] = address
+            words[control.BLOCK_SIZE >> 3] = size
             words[control.CLOCK >> 3] = clock + size
             return
+        words[control.BLOCK_START >> 3] = address
         words[control.BLOCK_SIZE >> 3] = 0
         self.stop(Exit(words[control.EXIT >> 3]) or Exit.TIMER)
 
-    def _stops_here(self, clock: int) -> bool:
+    def _stops_here(self, clock: int, address: int) -> bool:
         words = self.words
         if words[control.EXIT >> 3] == Exit.HOST_CALL:
             return True
-        if words[control.RESUMED_INSIDE >> 3] and clock == words[control.RESUME_CLOCK >> 3]:
-            return False
-        if not words[control.WAIT_IF >> 3] or clock >= words[control.SLICE_END >> 3]:
-            return True
-        return self.interruptible()
+        if clock == words[control.RESUME_CLOCK >> 3]:
+            inside = bool(words[control.RESUMED_INSIDE >> 3])
+        else:
+            end = words[control.BLOCK_START >> 3] + words[control.BLOCK_SIZE >> 3]
+            inside = end & _M64 == address
+        slice_end = words[control.SLICE_END >> 3]
+        if slice_end:
+            if words[control.WAIT_IF >> 3] and (clock < slice_end or inside):
+                if not self.interruptible():
+                    words[control.IF_CLOSED >> 3] = 1
+                    return False
+                inside = inside and not words[control.IF_CLOSED >> 3]
+            if inside:
+                return False
+        words[control.STOPPED_INSIDE >> 3] = inside
+        return True
 
     def _on_intr(self, _uc: int, vector: int, _data: int) -> None:
         if self.words[control.REFUSED >> 3]:
             return
         if vector > 255:
             raise EngineError(f"the engine raised its own exception {vector:#x}")
-        lib.uc_context_save(self.uc, self._context.pointer)
-        context, lay = self._context, self.layout
+        lib.uc_context_save(self.uc, self.context.pointer)
+        context, lay = self.context, self.layout
         self._settle(context.u64[lay.rip >> 3])
         software, error = bool(context.i32[lay.exception_is_int >> 2]), context.i32[
             lay.error_code >> 2]
@@ -605,8 +706,8 @@ class Cpu:
         The processor answers that with #SS(0), the engine with #GP(0).  See: Intel SDM vol. 3A,
         "Interrupt 12—Stack Fault Exception (#SS)".
         """
-        rip = self._context.u64[self.layout.rip >> 3]
-        code = self._code(rip, 1) and self._code(rip, min(15, -rip % PAGE_SIZE or 15))
+        rip = self.context.u64[self.layout.rip >> 3]
+        code = self.code(rip, 1) and self.code(rip, min(15, -rip % PAGE_SIZE or 15))
         instructions = block.decode(code, rip)
         if not instructions or instructions[0].address != rip:
             return False
@@ -614,7 +715,7 @@ class Cpu:
                     if o.segment == "ss" or (not o.segment and o.base in ("rsp", "rbp"))]
         addresses = [self._linear(operand) for operand in operands]
         if instructions[0].stack:
-            rsp = self._context.u64[(self.layout.regs >> 3) + RSP]
+            rsp = self.context.u64[(self.layout.regs >> 3) + RSP]
             addresses += [rsp, rsp - 8]
         return not all(is_canonical(address & _M64) for address in addresses)
 
@@ -622,8 +723,8 @@ class Cpu:
         """#UD, or what the processor does where the engine knows only #UD."""
         if self.words[control.REFUSED >> 3]:
             return True
-        lib.uc_context_save(self.uc, self._context.pointer)
-        context, lay = self._context, self.layout
+        lib.uc_context_save(self.uc, self.context.pointer)
+        context, lay = self.context, self.layout
         rip = context.u64[lay.rip >> 3]
         if context.i32[lay.exception_is_int >> 2]:  # INT 6, whose RIP the engine has not moved on
             context.u64[lay.rip >> 3] = context.u64[lay.exception_next_eip >> 3]
@@ -634,7 +735,7 @@ class Cpu:
             self._after_abort(context)
             return True
         vector = Vector.UD
-        code = self._code(rip, 1) and self._code(rip, min(15, -rip % PAGE_SIZE or 15))
+        code = self.code(rip, 1) and self.code(rip, min(15, -rip % PAGE_SIZE or 15))
         opcode = code.lstrip(_PREFIXES)
         if opcode and opcode[0] & 0xF0 == 0x40:
             opcode = opcode[1:]
@@ -668,8 +769,8 @@ class Cpu:
         words = self.words
         if words[control.REFUSED >> 3]:
             return
-        lib.uc_context_save(self.uc, self._context.pointer)
-        context, lay = self._context, self.layout
+        lib.uc_context_save(self.uc, self.context.pointer)
+        context, lay = self.context, self.layout
         rip = context.u64[lay.rip >> 3]
         # It ends its block.  Prefixes count: the engine adds the length to what is loaded here,
         # so were it taken for 2, ring 3 could choose where in the kernel to arrive.
@@ -689,10 +790,10 @@ class Cpu:
         words = self.words
         if words[control.REFUSED >> 3]:
             return
-        lib.uc_context_save(self.uc, self._context.pointer)
+        lib.uc_context_save(self.uc, self.context.pointer)
         # The engine's RIP is the block's start; the instruction is the block's last.
         start, size = words[control.BLOCK_START >> 3], words[control.BLOCK_SIZE >> 3]
-        place = block.instruction_before(self._code(start, size), start)
+        place = block.instruction_before(self.code(start, size), start)
         self._refuse(CpuException(Vector.UD), start + size - 2 if place is None else place)
 
     def _on_out(self, _uc: int, port: int, size: int, value: int, _data: int) -> None:
@@ -727,7 +828,7 @@ class Cpu:
             self._accessing = None
 
     def _port_allowed(self, port: int, size: int) -> bool:
-        lib.uc_context_save(self.uc, self._context.pointer)
+        lib.uc_context_save(self.uc, self.context.pointer)
         try:
             if self._reference.port_allowed(port, size, self._read("rflags")):
                 return True
@@ -745,7 +846,7 @@ class Cpu:
         saved context; memory it cannot touch, because there is none: CR3 leads nowhere, and
         exceptions are ignored until the run ends.
         """
-        context, lay = self._context, self.layout
+        context, lay = self.context, self.layout
         self._refusal = fault
         context.u64[lay.rip >> 3] = rip
         self._refused.state[:] = context.state
@@ -770,7 +871,7 @@ class Cpu:
         if self._running is None:
             start = self.words[control.BLOCK_START >> 3]
             self._running = block.Block(
-                start, self._code(start, self.words[control.BLOCK_SIZE >> 3]))
+                start, self.code(start, self.words[control.BLOCK_SIZE >> 3]))
         return self._running
 
     def _on_load(self, _uc: int, offset: int, size: int, _data: int) -> int:
@@ -807,14 +908,14 @@ class Cpu:
         if not self.words[control.BLOCK_SIZE >> 3]:
             return None  # a page walk for a fetch
         self._begin_access()
-        lib.uc_context_save(self.uc, self._context.pointer)
-        if not self._context.u32[self.layout.hflags >> 2] & HF_CS64:
+        lib.uc_context_save(self.uc, self.context.pointer)
+        if not self.context.u32[self.layout.hflags >> 2] & HF_CS64:
             return None
         return self._running_block().memory(kind, pa, size, self._resolve)
 
     def _linear(self, operand: block.Operand) -> int:
         """Return an operand's linear address by the saved context."""
-        context, lay = self._context, self.layout
+        context, lay = self.context, self.layout
 
         def register(name: str) -> int:
             if name in GENERAL:
@@ -830,7 +931,7 @@ class Cpu:
 
     def _resolve(self, operand: block.Operand) -> int | None:
         """Return an operand's physical address by the saved context."""
-        context, lay = self._context, self.layout
+        context, lay = self.context, self.layout
         va = self._linear(operand)
         try:
             if not context.u64[lay.cr >> 3] >> 31 & 1:

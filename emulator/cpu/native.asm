@@ -9,48 +9,84 @@
 ; UC_HOOK_BLOCK(rdi uc, rsi address, edx size, rcx control block): the clock.
 on_block:
     mov edx, edx
-    mov [rcx + CB_BLOCK_START], rsi
-    mov [rcx + CB_BLOCK_SIZE], rdx
     mov rax, [rcx + CB_CLOCK]
     cmp rax, [rcx + CB_DEADLINE]
     jae block_late
 block_count:
+    mov [rcx + CB_BLOCK_START], rsi
+    mov [rcx + CB_BLOCK_SIZE], rdx
     add rax, rdx
     mov [rcx + CB_CLOCK], rax
     ret
 block_late:
     cmp qword ptr [rcx + CB_EXIT], EXIT_HOST_CALL
     je block_end
-    ; A debugger's stop inside a block must not make a place where interrupts are taken.
-    cmp qword ptr [rcx + CB_RESUMED_INSIDE], 0
-    je block_natural
+    ; r9: control has come straight on, so this is no place to stop; see control.py.
+    mov r9, [rcx + CB_RESUMED_INSIDE]
     cmp rax, [rcx + CB_RESUME_CLOCK]
-    je block_count
-block_natural:
-    cmp qword ptr [rcx + CB_WAIT_IF], 0
+    je block_place
+    mov r8, [rcx + CB_BLOCK_START]
+    add r8, [rcx + CB_BLOCK_SIZE]
+    xor r9d, r9d
+    cmp r8, rsi
+    sete r9b
+block_place:
+    cmp qword ptr [rcx + CB_SLICE_END], 0
     je block_stop
+    cmp qword ptr [rcx + CB_WAIT_IF], 0
+    je block_unless_inside
     cmp rax, [rcx + CB_SLICE_END]
-    jae block_stop
+    jb block_pending
+    test r9d, r9d
+    jz block_stop
+block_pending:
     push rbx
     push rdx
+    push rsi
     push rdi
+    push r9
     mov rbx, rcx
     mov rsi, [rbx + CB_CONTEXT]
     call qword ptr [rbx + CB_UC_CONTEXT_SAVE]
     mov rcx, rbx
+    pop r9
     pop rdi
+    pop rsi
     pop rdx
     pop rbx
-    mov rsi, [rcx + CB_CONTEXT]
+    mov r8, [rcx + CB_CONTEXT]
     mov rax, [rcx + CB_CLOCK]
-    test dword ptr [rsi + CTX_EFLAGS], RFLAGS_IF
-    jz block_count
-    test dword ptr [rsi + CTX_HFLAGS], HF_INHIBIT_IRQ
+    test dword ptr [r8 + CTX_EFLAGS], RFLAGS_IF
+    jz block_closed
+    test dword ptr [r8 + CTX_HFLAGS], HF_INHIBIT_IRQ
+    jnz block_closed
+    cmp qword ptr [rcx + CB_IF_CLOSED], 0
+    je block_unless_inside
+    xor r9d, r9d
+block_unless_inside:
+    test r9d, r9d
     jnz block_count
 block_stop:
+    mov [rcx + CB_STOPPED_INSIDE], r9
     mov qword ptr [rcx + CB_EXIT], EXIT_TIMER
 block_end:
+    mov [rcx + CB_BLOCK_START], rsi
     mov qword ptr [rcx + CB_BLOCK_SIZE], 0
+    jmp qword ptr [rcx + CB_UC_EMU_STOP]
+block_closed:
+    mov qword ptr [rcx + CB_IF_CLOSED], 1
+    jmp block_count
+
+; UC_HOOK_CODE(rdi uc, rsi address, edx size, rcx control block), while instructions are hooked.
+on_code:
+    cmp qword ptr [rcx + CB_STOP_NEXT], 0
+    je ignored
+    cmp qword ptr [rcx + CB_EXIT], 0
+    jne ignored
+    dec qword ptr [rcx + CB_STOP_NEXT]
+    jnz ignored
+    mov qword ptr [rcx + CB_STOPPED_INSIDE], 1
+    mov qword ptr [rcx + CB_EXIT], EXIT_STEP
     jmp qword ptr [rcx + CB_UC_EMU_STOP]
 
 ; run(rdi control block): emulate from RIP until something stops it; settle the clock.
@@ -61,6 +97,7 @@ run:
     mov rax, [rbx + CB_CLOCK]
     mov [rbx + CB_RESUME_CLOCK], rax
     mov qword ptr [rbx + CB_EXIT], 0
+    mov qword ptr [rbx + CB_STOPPED_INSIDE], 0
     mov qword ptr [rbx + CB_BLOCK_SIZE], 0
     call qword ptr [rbx + CB_START]
     mov [rbx + CB_ERROR], rax
@@ -70,7 +107,8 @@ run:
     call qword ptr [rbx + CB_UC_REG_READ]
     mov rax, [rbx + CB_RIP]
     call settle
-    mov qword ptr [rbx + CB_RESUMED_INSIDE], 0
+    mov rax, [rbx + CB_STOPPED_INSIDE]
+    mov [rbx + CB_RESUMED_INSIDE], rax
     mov eax, [rbx + CB_EXIT]
     cmp eax, EXIT_HOST_CALL
     jne run_answer

@@ -91,6 +91,15 @@ def signal_name(number: int) -> str:
     return "SIGRTMIN" if number == SIGRTMIN else f"SIGRT_{number - SIGRTMIN}"
 
 
+def signal_number(name: str) -> int | None:
+    """Return the number of a signal by its name, with or without ``SIG``, or its number."""
+    if name.isdecimal():
+        return int(name) if 0 < int(name) <= _NSIG else None
+    wanted = name.upper().removeprefix("SIG")
+    return next((number for number in range(1, _NSIG + 1)
+                 if signal_name(number).removeprefix("SIG") == wanted), None)
+
+
 def sigmask(number: int) -> int:
     """Return the set that holds signal ``number`` alone."""
     return 1 << (number - 1)

@@ -7,7 +7,9 @@ from emulator.arch.exceptions import Vector
 from emulator.arch.paging import PTE
 from emulator.arch.registers import EFER, MSR, RFLAGS
 from emulator.bare import USER_CODE, USER_DATA, USER_STACK, Bare
+from emulator.cpu.binding import REGISTERS
 from emulator.devices.hpet import Hpet
+from emulator.machine import Machine
 
 TIMER_VECTOR = 0x20
 COM1_VECTOR = 0x24
@@ -196,3 +198,11 @@ def everything(bare: Bare, *, period: int = 997, rounds: int = 12) -> dict[str, 
     bare.write(USER_DATA + 0x100, bytes(range(100)))
     bare.begin(0, rip=labels["setup"])
     return program
+
+
+def outcome(machine: Machine) -> tuple[object, ...]:
+    """All that a guest could tell two runs apart by."""
+    return (machine.clock, machine.fingerprint(),
+            {name: getattr(machine.cpu.regs, name) for name in REGISTERS},
+            [machine.cpu.read_msr(msr) for msr in MSR],
+            {device.name: device.save() for device in machine.devices})

@@ -16,7 +16,7 @@ def test_program_reaches_its_end_in_either_ring(bare: Bare, ring: int) -> None:
     """Do ten lines run, and can their registers be read afterwards?"""
     result = bare.run("mov rax, 6\nadd rax, rbx\nthere: nop", ring, rbx=7)
     assert result.ended
-    assert result.exit is Exit.BREAKPOINT
+    assert result.exit is Exit.STOPPED
     assert result.rax == 13
     assert result.cs == (USER_CS if ring else KERNEL_CS)
     assert result.rsp == (USER_STACK if ring else KERNEL_STACK)

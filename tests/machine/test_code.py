@@ -66,7 +66,7 @@ def test_code_that_the_host_writes_past_the_translations_is_stale(bare: Bare) ->
     assert bare.run("mov eax, 1").rax == 1
     bare.ram.write(KERNEL_CODE, b"\xb8\x02")
     assert bare.run(None).rax == 1
-    bare.cpu.flush_translations()
+    bare.cpu.forget_code(KERNEL_CODE, 2)
     assert bare.run(None).rax == 2
 
 

@@ -121,12 +121,12 @@ def test_stop_inside_a_host_call_ends_the_run(bare: Bare) -> None:
 
     def host_call(number: int) -> None:
         calls.append(number)
-        bare.machine.stop(Exit.BREAKPOINT)
+        bare.machine.stop(Exit.STOPPED)
 
     bare.machine.host_call = host_call
     bare.assemble("mov al, 1\nout 0xf0, al\njmp a\na: mov al, 2\nout 0xf0, al\njmp b\nb: hlt")
     bare.begin(0)
-    assert [bare.machine.run() for _ in range(3)] == [Exit.BREAKPOINT, Exit.BREAKPOINT, Exit.HALT]
+    assert [bare.machine.run() for _ in range(3)] == [Exit.STOPPED, Exit.STOPPED, Exit.HALT]
     assert calls == [1, 2]
 
 
@@ -196,13 +196,13 @@ def test_front_end_may_stop_the_machine_at_its_output(make_bare: Callable[..., B
 
     def output(data: bytes) -> None:
         sent.append(data)
-        bare.machine.stop(Exit.BREAKPOINT)
+        bare.machine.stop(Exit.STOPPED)
 
     bare = make_bare(output=output)
     bare.assemble("mov al, 65\nout dx, al\nmov [rsi], al\ninc dword ptr [rsi]\nmov al, 66\n"
                   "jmp on\non: out dx, al\nmov ecx, [rsi]\nhlt")
     bare.begin(0, rdx=0x3F8, rsi=USER_DATA)
-    assert [bare.machine.run() for _ in range(3)] == [Exit.BREAKPOINT] * 2 + [Exit.HALT]
+    assert [bare.machine.run() for _ in range(3)] == [Exit.STOPPED] * 2 + [Exit.HALT]
     assert sent == [b"A", b"B"]
     assert bare.cpu.regs.rcx == 66
 

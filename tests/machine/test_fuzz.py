@@ -91,7 +91,7 @@ def test_ring_3_may_run_any_bytes(shared: Bare, code: bytes, registers: dict[str
     shared.place(code, ring=3)
     shared.begin(3, rflags=rflags, cs=mode, **registers)
     result = shared.go(shared.machine.clock + 3000)
-    assert result.exit in (Exit.BREAKPOINT, Exit.TIMER), result
+    assert result.exit in (Exit.STOPPED, Exit.TIMER), result
     assert result.calls == []
     assert shared.run("mov eax, 5", ring=3).rax == 5
 
@@ -107,7 +107,7 @@ def test_ring_0_may_run_any_bytes(kind: str, code: bytes, registers: dict[str, i
         bare.place(code)
         bare.begin(0, rflags=rflags, **registers)
         result = bare.go(bare.machine.clock + 3000)
-        assert result.exit in (Exit.BREAKPOINT, Exit.TIMER, Exit.HALT, Exit.SHUTDOWN,
+        assert result.exit in (Exit.STOPPED, Exit.TIMER, Exit.HALT, Exit.SHUTDOWN,
                                Exit.DEBUG_EXIT), result
     except UnsupportedError:
         pass  # a device was asked for what it does not offer, and said so

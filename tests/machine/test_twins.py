@@ -73,7 +73,7 @@ class Twins:
         before = self.cpu.slow
         try:
             self.comparer.compare(self.cpu.native[name], self.cpu.python[name],
-                                  (self.cpu.uc.value, *arguments, self.cpu._block_address))
+                                  (self.cpu.uc.value, *arguments, self.cpu.block_address))
         finally:
             raised, self.cpu._raised = self.cpu._raised, None
         assert raised is None, raised

@@ -120,7 +120,7 @@ class TwinCpu(Cpu):
         for name, type_ in TYPES.items():
             self.native[name] = type_(chosen[name])
             self.python[name] = python[name]
-            chosen[name] = type_(self._shield(self._pair(name), 1))
+            chosen[name] = type_(self.shield(self._pair(name), 1))
             self._callbacks.append(chosen[name])
         return chosen
 

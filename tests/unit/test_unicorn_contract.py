@@ -212,7 +212,6 @@ def test_ctl_requests_are_the_packages() -> None:
     for request, kind, arguments in (
         (binding._UC_CTL_USE_EXITS, unicorn_const.UC_CTL_UC_USE_EXITS, 1),
         (binding._UC_CTL_CPU_MODEL, unicorn_const.UC_CTL_CPU_MODEL, 1),
-        (binding._UC_CTL_TB_REMOVE_CACHE, unicorn_const.UC_CTL_TB_REMOVE_CACHE, 2),
         (binding._UC_CTL_TB_FLUSH, unicorn_const.UC_CTL_TB_FLUSH, 0),
         (binding._UC_CTL_TLB_FLUSH, unicorn_const.UC_CTL_TLB_FLUSH, 0),
     ):
@@ -719,14 +718,15 @@ def test_code_that_the_host_rewrites_stays_translated_until_a_flush(engine: Make
     assert e["rax"] == 2
 
 
-def test_remove_cache_drops_the_translations_of_a_virtual_range(engine: Make) -> None:
-    """Can one function be dropped alone?"""
-    e = engine("mov eax, 1\nhlt")
+def test_translations_of_a_physical_range_can_be_dropped_alone(engine: Make) -> None:
+    """Does forget_code drop those of its bytes, and no others?"""
+    e = engine("mov eax, 1\njmp far\n.balign 64\nfar: mov ebx, 1\nhlt")
     e.run()
     e.ram.u8[CODE + 1] = 2
-    binding.remove_cache(e.uc, CODE, CODE + 6)
+    e.ram.u8[CODE + 65] = 2
+    binding.forget_code(e.uc, CODE, CODE + 5)
     e.run()
-    assert e["rax"] == 2
+    assert (e["rax"], e["rbx"]) == (2, 1)
 
 
 def test_code_that_the_guest_rewrites_is_translated_anew(engine: Make) -> None:
