@@ -1,0 +1,1 @@
+"""``ringlet debug``: a Python console with gdb's commands."""
