@@ -88,11 +88,11 @@ def sys_poll(current: task_struct, ufds: UserPtr, nfds: UInt, timeout_msecs: Int
         raise SyscallError(Errno.EINVAL)
     fds = list(POLLFD.iter_unpack(copy_from_user(k, ufds, nfds * POLLFD.size)))
     revents = _do_poll(current, fds, None)
+    interrupted = False
     if not any(revents) and timeout_msecs:
         expires = _deadline(current, timeout_msecs)
-        if signal_pending(current):
-            raise SyscallError(Errno.ERESTART_RESTARTBLOCK)
-        if ktime_get(k) < expires:
+        interrupted = signal_pending(current)
+        if not interrupted and ktime_get(k) < expires:
             _do_poll(current, fds, poll_table(current))
             poll_schedule_timeout(current, expires)
     if fds:
@@ -100,4 +100,6 @@ def sys_poll(current: task_struct, ufds: UserPtr, nfds: UInt, timeout_msecs: Int
             POLLFD.pack(fd, events, happened)
             for (fd, events, _), happened in zip(fds, revents, strict=True)
         ))
+    if interrupted:
+        raise SyscallError(Errno.ERESTART_RESTARTBLOCK)
     return sum(map(bool, revents))
