@@ -15,6 +15,7 @@ from emulator.arch.exceptions import PageFaultError, Vector
 from guest_kernel.errors import KernelPanic
 from guest_kernel.kernel import Kernel
 from guest_kernel.layout.declare import PHYSICAL_MASK
+from guest_kernel.layout.mm_types import TASK_SIZE_MAX
 from guest_kernel.layout.ptrace import pt_regs
 from guest_kernel.layout.sched import pcpu_hot, task_struct
 from guest_kernel.mm.fault import BusError, PageFaultFailed
@@ -114,6 +115,8 @@ def bad_area(task: task_struct, regs: pt_regs, fault: PageFaultFailed, va: int,
     """Make a page fault that cannot be satisfied the program's signal."""
     what, signal = ("bus error", SIGBUS) if isinstance(fault, BusError) else ("segfault", SIGSEGV)
     task.thread.cr2 = va
+    if va >= TASK_SIZE_MAX:
+        error_code |= PageFaultError.P  # whether the kernel has a page there is nobody's business
     _force_sig(task, regs, signal, Vector.PF, error_code, f"{what} at {va:x}",
                fault_info(signal, fault.si_code, va))
 

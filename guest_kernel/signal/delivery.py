@@ -37,7 +37,6 @@ from guest_kernel.signal.sigaction import (
     STACK_T,
     on_sig_stack,
     restore_altstack,
-    sas_ss_flags,
     sas_ss_reset,
 )
 from guest_kernel.signal.signal import (
@@ -141,8 +140,7 @@ def _setup_rt_frame(current: task_struct, regs: pt_regs, ksig: ksignal) -> None:
     k: Kernel = current.k
     if not ksig.flags & SA_RESTORER:
         raise SyscallError(Errno.EFAULT)
-    altstack = STACK_T.pack(current.sas_ss_sp, sas_ss_flags(current, regs.sp)
-                            | current.sas_ss_flags & SS_AUTODISARM, current.sas_ss_size)
+    altstack = STACK_T.pack(current.sas_ss_sp, current.sas_ss_flags, current.sas_ss_size)
     sp = regs.sp - REDZONE_SIZE
     on_stack = on_sig_stack(current, regs.sp)
     entering = bool(ksig.flags & SA_ONSTACK and not on_stack and current.sas_ss_size)
@@ -179,7 +177,7 @@ def _setup_rt_frame(current: task_struct, regs: pt_regs, ksig: ksignal) -> None:
     data[_INFO : _INFO + len(ksig.info)] = ksig.info
     copy_to_user(k, fpstate, current.fxsave)
     copy_to_user(k, frame, data)
-    if current.sas_ss_flags & SS_AUTODISARM and entering:
+    if current.sas_ss_flags & SS_AUTODISARM:
         sas_ss_reset(current)
     init_fpstate(current)
     k.ask(WORK_LOAD_FPU)
@@ -231,6 +229,8 @@ def _restore_frame(current: task_struct, regs: pt_regs) -> int:
     fpstate = get(_field("fpstate"))
     fxsave = copy_from_user(k, fpstate, FXSAVE_SIZE) if fpstate else b""
     set_current_blocked(current, get(_UC + ucontext.offsetof("uc_sigmask")))
+    stack = _UC + ucontext.offsetof("ss_sp")
+    restore_altstack(current, data[stack : stack + STACK_T.size], regs.sp)  # as since Linux 6.12
     first = regs.pa >> 3
     for index, offset in _PLACES:
         k.u64[first + index] = get(offset)
@@ -245,8 +245,6 @@ def _restore_frame(current: task_struct, regs: pt_regs) -> int:
     else:
         init_fpstate(current)
     k.ask(WORK_LOAD_FPU)
-    stack = _UC + ucontext.offsetof("ss_sp")
-    restore_altstack(current, data[stack : stack + STACK_T.size], regs.sp)
     result = regs.ax
     return result - (1 << 64) if result >> 63 else result
 
