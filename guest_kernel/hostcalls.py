@@ -63,6 +63,7 @@ from guest_kernel.sched.core import (
 )
 from guest_kernel.sched.wait import finish_wait, start_sleep_timer
 from guest_kernel.signal import sigaction
+from guest_kernel.signal import wait as signal_wait
 from guest_kernel.signal.delivery import do_signal
 from guest_kernel.signal.numbers import SIGKILL, SIGSEGV
 from guest_kernel.signal.signal import force_fatal_sig, signal_of
@@ -80,7 +81,7 @@ from guest_kernel.traps import (
 # Imported for the handlers that they define.
 HANDLERS: Final = (arch_prctl, clocks, cred, ids, madvise, membarrier, mincore, mprotect, mremap,
                    msync, nanosleep, pid_info, prctl, random, resource, rseq, sched_syscalls, sem,
-                   sigaction, sys)
+                   sigaction, signal_wait, sys)
 
 _M64: Final = (1 << 64) - 1
 _RESTART_SYSCALL: Final = number("restart_syscall")
