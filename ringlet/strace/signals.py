@@ -153,7 +153,7 @@ def _siginfo_union(call: Call, signo: int, code: int, data: bytes) -> str:
     if signed32(code) in (0, -6):  # SI_USER, SI_TKILL
         return sender
     text = sender if first or second or signed32(code) == -1 else ""
-    if value or signed32(code) == -1:
+    if value:
         text += f", si_int={signed32(value)}, si_ptr={address(call, value)}"
     return text
 

@@ -487,6 +487,12 @@ NORMAL = [(re.compile(pattern), replacement) for pattern, replacement in (
     (r"^(getpgid|getsid)\(\d+\) = \d+", r"\1(PID) = PID"),
     (r"^(prlimit64|sched_\w+|get_robust_list)\((?!0[,)])\d+", r"\1(PID"),
     (r"^([gs]etpriority\(PRIO_(?:PROCESS|PGRP)), (?!0[,)])\d+", r"\1, PID"),
+    (r"^(t?kill|rt_sigqueueinfo)\((?!0,)\d+, ", r"\1(PID, "),
+    (r"^(tgkill|rt_tgsigqueueinfo)\((?!0,)\d+, (?!0,)\d+, ", r"\1(PID, TID, "),
+    (r"\bsi_pid=[1-9]\d*", "si_pid=PID"),
+    (r"^setuid\(\d{5,}\)", "setuid(ID)"),
+    (r"^getuid\(\) = \d{5,}", "getuid() = ID"),
+    (r"\bsi_uid=\d{5,}", "si_uid=ID"),
     (r"(/tmp/\w+)\.\d+", r"\1.PID"),
     (r"^(getcwd\(\"/tmp.*\)) = \d+", r"\1 = N"),
     # Time.
@@ -543,7 +549,7 @@ def assert_same_trace(argv: Sequence[str], directory: Path) -> None:
 # Those of one process: Linux runs several in no fixed order, and strace follows only one.
 SYSCALLS = sorted(
     source for source in (ROOT / "tests" / "syscalls").glob("*.c")
-    if not re.search(r'"process.h"|\b(fork|spawn\w*)\(|SYS_clone', source.read_text()))
+    if not re.search(r'"process.h"|\b(fork|spawn\w*|start\w*)\(|SYS_clone', source.read_text()))
 
 
 @pytest.mark.native
