@@ -125,8 +125,8 @@ def sys_getrlimit(current: task_struct, resource: UInt, rlim: UserPtr) -> int:
 def sys_setrlimit(current: task_struct, resource: UInt, rlim: UserPtr) -> int:
     """Set a resource limit.  See setrlimit(2).
 
-    Limits: RLIMIT_CPU, RLIMIT_CORE, RLIMIT_RSS, RLIMIT_LOCKS, RLIMIT_MSGQUEUE and RLIMIT_RTTIME
-    are kept, but limit nothing.
+    Limits: RLIMIT_CPU, RLIMIT_RSS, RLIMIT_LOCKS, RLIMIT_MSGQUEUE and RLIMIT_RTTIME are kept, but
+    limit nothing.
     """
     soft, hard = RLIMIT.unpack(copy_from_user(current.k, rlim, RLIMIT.size))
     do_prlimit(current, resource, (soft, hard))

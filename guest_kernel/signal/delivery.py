@@ -21,6 +21,7 @@ from guest_kernel.layout.ptrace import pt_regs
 from guest_kernel.layout.sched import WORK_LOAD_FPU, task_struct
 from guest_kernel.layout.sigframe import rt_sigframe, sigcontext_64, ucontext
 from guest_kernel.mm.uaccess import copy_from_user, copy_to_user
+from guest_kernel.process.coredump import do_coredump
 from guest_kernel.process.exit import do_group_exit
 from guest_kernel.process.fork import task_pt_regs
 from guest_kernel.process.fpu import FXSAVE_SIZE, MXCSR_MASK, init_fpstate
@@ -86,6 +87,8 @@ def do_signal(current: task_struct, report: Callable[[task_struct, bytes], None]
     try:
         ksig = get_signal(current, report)
     except Fatal as fatal:
+        if fatal.info is not None:
+            do_coredump(current, fatal.sig, fatal.info)
         do_group_exit(current, fatal.sig)
     regs = task_pt_regs(current)
     if ksig is not None:

@@ -770,11 +770,16 @@ class ksignal(NamedTuple):
 
 
 class Fatal(Exception):
-    """The task ends by a signal: the caller calls do_group_exit()."""
+    """The task ends by a signal: the caller calls do_group_exit().
 
-    def __init__(self, sig: int) -> None:
+    Attributes:
+        info: the siginfo if a core is to be dumped first, else None.
+    """
+
+    def __init__(self, sig: int, info: bytes | None = None) -> None:
         super().__init__(sig)
         self.sig = sig
+        self.info = info
 
 
 def _next_signal(waiting: int) -> int:
@@ -872,7 +877,7 @@ def get_signal(current: task_struct,
                 _do_signal_stop(current, sig)
             continue
         current.flags |= PF_SIGNALED
-        raise Fatal(sig)
+        raise Fatal(sig, info if bit & SIG_KERNEL_COREDUMP_MASK else None)
 
 
 # System calls
