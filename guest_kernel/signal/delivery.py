@@ -10,6 +10,7 @@ calls and library functions by signal handlers".
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from typing import Final
 
@@ -19,28 +20,28 @@ from guest_kernel.errors import Errno, SyscallError
 from guest_kernel.kernel import Kernel
 from guest_kernel.layout.ptrace import pt_regs
 from guest_kernel.layout.sched import WORK_LOAD_FPU, task_struct
-from guest_kernel.layout.sigframe import rt_sigframe, sigcontext_64, ucontext
+from guest_kernel.layout.sigframe import rt_sigframe
 from guest_kernel.mm.uaccess import copy_from_user, copy_to_user
 from guest_kernel.process.coredump import do_coredump
 from guest_kernel.process.exit import do_group_exit
 from guest_kernel.process.fork import task_pt_regs
-from guest_kernel.process.fpu import FXSAVE_SIZE, MXCSR_MASK, init_fpstate
+from guest_kernel.process.fpu import FXSAVE_SIZE, INIT_FPSTATE, valid_fpstate
 from guest_kernel.signal.numbers import (
     SA_NODEFER,
     SA_ONSTACK,
     SA_RESTART,
     SA_RESTORER,
     SIGSEGV,
-    sigmask,
 )
 from guest_kernel.signal.sigaction import (
     SS_AUTODISARM,
-    STACK_T,
     on_sig_stack,
     restore_altstack,
     sas_ss_reset,
 )
 from guest_kernel.signal.signal import (
+    INFO_SIZE,
+    SIGINFO_SIZE,
     Fatal,
     force_sig_info,
     get_signal,
@@ -61,18 +62,34 @@ _FIX_EFLAGS: Final = int(RFLAGS.AC | RFLAGS.OF | RFLAGS.DF | RFLAGS.TF | RFLAGS.
                          | RFLAGS.AF | RFLAGS.PF | RFLAGS.CF | RFLAGS.RF)
 _HANDLER_CLEARS: Final = int(RFLAGS.DF | RFLAGS.RF | RFLAGS.TF)
 
-# Registers that pt_regs and the frame have under the same name.
-_SAME: Final = ("r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "di", "si", "bp", "bx", "dx",
-                "ax", "cx", "sp", "ip")
+# rt_sigframe as a whole, and its part that rt_sigreturn reads: pretcode; uc_flags uc_link; ss_sp
+# ss_flags ss_size; r8 to r15, di si bp bx dx ax cx sp ip, flags; cs gs fs ss; err trapno oldmask
+# cr2 fpstate; uc_sigmask; and siginfo.
+_UCONTEXT: Final = "<3QQI4xQ18Q4H5Q64xQ"
+_FRAME: Final = struct.Struct(_UCONTEXT + f"{INFO_SIZE}s{SIGINFO_SIZE - INFO_SIZE}x")
+_SAVED: Final = struct.Struct(_UCONTEXT)
+_FRAME_SIZE: Final = _FRAME.size
 _UC: Final = rt_sigframe.offsetof("uc")
-_MCONTEXT: Final = ucontext.offsetof("uc_mcontext")
 _INFO: Final = rt_sigframe.offsetof("info")
-_PLACES: Final = tuple(
-    (pt_regs.offsetof(name) >> 3, _UC + _MCONTEXT + sigcontext_64.offsetof(name)) for name in _SAME)
 
+# pt_regs as a whole: r15 to r12, bp bx, r11 to r8, ax cx dx si di, orig_ax; ip cs flags sp ss.
+_REGS: Final = struct.Struct("<21Q")
+_NR_REGS: Final = 21
+_SP: Final = pt_regs.offsetof("sp") >> 3
+_FLAGS: Final = pt_regs.offsetof("flags") >> 3
 
-def _field(name: str) -> int:
-    return _UC + _MCONTEXT + sigcontext_64.offsetof(name)
+_BLOCKED: Final = task_struct.offsetof("blocked") >> 3
+_RESTORE_SIGMASK: Final = task_struct.offsetof("restore_sigmask") >> 2
+_SAS_SS_SP: Final = task_struct.offsetof("sas_ss_sp") >> 3
+_SAS_SS_SIZE: Final = task_struct.offsetof("sas_ss_size") >> 3
+_SAS_SS_FLAGS: Final = task_struct.offsetof("sas_ss_flags") >> 2
+_ERROR_CODE: Final = task_struct.offsetof("thread.error_code") >> 3
+_TRAP_NR: Final = task_struct.offsetof("thread.trap_nr") >> 3
+_CR2: Final = task_struct.offsetof("thread.cr2") >> 3
+_FXSAVE: Final = task_struct.offsetof("fxsave")
+_AX: Final = pt_regs.offsetof("ax") >> 3
+_ORIG_AX: Final = pt_regs.offsetof("orig_ax") >> 3
+_FIRST_ERROR: Final = (1 << 64) - Errno.ERESTART_RESTARTBLOCK  # RAX from here on may ask for more
 
 
 def do_signal(current: task_struct, report: Callable[[task_struct, bytes], None] | None) -> None:
@@ -113,25 +130,31 @@ def restore_saved_sigmask(current: task_struct) -> None:
 
 
 def _handle_signal(current: task_struct, regs: pt_regs, ksig: ksignal) -> None:
-    if regs.orig_ax != _NO_SYSCALL:
-        result = regs.ax - (1 << 64)
-        if result in (-Errno.ERESTART_RESTARTBLOCK, -Errno.ERESTARTNOHAND) or (
-                result == -Errno.ERESTARTSYS and not ksig.flags & SA_RESTART):
-            regs.ax = (1 << 64) - Errno.EINTR
-        elif result in (-Errno.ERESTARTSYS, -Errno.ERESTARTNOINTR):
-            regs.ax = regs.orig_ax
-            regs.ip -= _SYSCALL_SIZE
+    u64, r = current.k.u64, regs.pa >> 3
+    if u64[r + _AX] >= _FIRST_ERROR and u64[r + _ORIG_AX] != _NO_SYSCALL:
+        _interrupt_syscall(regs, ksig)
     try:
         _setup_rt_frame(current, regs, ksig)
     except SyscallError:
         # No room for a frame.  If SIGSEGV's own handler has none, nothing can be told.
         force_sig_info(current, SIGSEGV, kernel_info(SIGSEGV), to_default=ksig.sig == SIGSEGV)
         return
-    blocked = current.blocked | ksig.mask
+    blocked = u64[(current.pa >> 3) + _BLOCKED] | ksig.mask
     if not ksig.flags & SA_NODEFER:
-        blocked |= sigmask(ksig.sig)
-    current.restore_sigmask = 0
+        blocked |= 1 << ksig.sig - 1
+    current.k.u32[(current.pa >> 2) + _RESTORE_SIGMASK] = 0
     set_current_blocked(current, blocked)
+
+
+def _interrupt_syscall(regs: pt_regs, ksig: ksignal) -> None:
+    """Decide what an interrupted call answers if a handler runs first."""
+    result = regs.ax - (1 << 64)
+    if result in (-Errno.ERESTART_RESTARTBLOCK, -Errno.ERESTARTNOHAND) or (
+            result == -Errno.ERESTARTSYS and not ksig.flags & SA_RESTART):
+        regs.ax = (1 << 64) - Errno.EINTR
+    elif result in (-Errno.ERESTARTSYS, -Errno.ERESTARTNOINTR):
+        regs.ax = regs.orig_ax
+        regs.ip -= _SYSCALL_SIZE
 
 
 def _setup_rt_frame(current: task_struct, regs: pt_regs, ksig: ksignal) -> None:
@@ -141,53 +164,41 @@ def _setup_rt_frame(current: task_struct, regs: pt_regs, ksig: ksignal) -> None:
         SyscallError: EFAULT: the stack cannot be written, or there is no sa_restorer.
     """
     k: Kernel = current.k
-    if not ksig.flags & SA_RESTORER:
+    u64, u8, pa, r = k.u64, k.u8, current.pa, regs.pa >> 3
+    sig, info, handler, flags, restorer, _ = ksig
+    if not flags & SA_RESTORER:
         raise SyscallError(Errno.EFAULT)
-    altstack = STACK_T.pack(current.sas_ss_sp, current.sas_ss_flags, current.sas_ss_size)
-    sp = regs.sp - REDZONE_SIZE
-    on_stack = on_sig_stack(current, regs.sp)
-    entering = bool(ksig.flags & SA_ONSTACK and not on_stack and current.sas_ss_size)
-    if entering:
-        sp = current.sas_ss_sp + current.sas_ss_size
-    fpstate = sp - FXSAVE_SIZE & ~63
-    frame = (fpstate - rt_sigframe.size & ~15) - 8
-    if (on_stack or entering) and not (
-            current.sas_ss_sp < frame <= current.sas_ss_sp + current.sas_ss_size):
+    task, u32 = pa >> 3, k.u32
+    (r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip, cs, rflags, sp,
+     ss) = u64[r : r + _NR_REGS].tolist()
+    base, size = u64[task + _SAS_SS_SP], u64[task + _SAS_SS_SIZE]
+    top = sp - REDZONE_SIZE
+    on_stack = size and on_sig_stack(current, sp)
+    if size and flags & SA_ONSTACK and not on_stack:
+        top, on_stack = base + size, True
+    fpstate = top - FXSAVE_SIZE & ~63
+    frame = (fpstate - _FRAME_SIZE & ~15) - 8
+    if on_stack and not base < frame <= base + size:
         raise SyscallError(Errno.EFAULT)  # it would overflow the alternate stack
-    data = bytearray(rt_sigframe.size)
-
-    def put(offset: int, value: int, size: int = 8) -> None:
-        data[offset : offset + size] = value.to_bytes(size, "little")
-
-    put(0, ksig.restorer)
-    put(_UC, UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS)
-    stack = _UC + ucontext.offsetof("ss_sp")
-    data[stack : stack + STACK_T.size] = altstack
-    first = regs.pa >> 3
-    for index, offset in _PLACES:
-        put(offset, k.u64[first + index])
-    put(_field("flags"), regs.flags)
-    put(_field("cs"), regs.cs, 2)
-    put(_field("ss"), regs.ss, 2)
-    thread = current.thread
-    put(_field("err"), thread.error_code)
-    put(_field("trapno"), thread.trap_nr)
-    put(_field("cr2"), thread.cr2)
-    mask = current.saved_sigmask if current.restore_sigmask else current.blocked
-    put(_field("oldmask"), mask)
-    put(_field("fpstate"), fpstate)
-    put(_UC + ucontext.offsetof("uc_sigmask"), mask)
-    data[_INFO : _INFO + len(ksig.info)] = ksig.info
-    copy_to_user(k, fpstate, current.fxsave)
-    copy_to_user(k, frame, data)
-    if current.sas_ss_flags & SS_AUTODISARM:
+    mask = (current.saved_sigmask if u32[(pa >> 2) + _RESTORE_SIGMASK]
+            else u64[task + _BLOCKED])
+    sas_ss_flags = u32[(pa >> 2) + _SAS_SS_FLAGS]
+    data = _FRAME.pack(
+        restorer, UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS, 0, base, sas_ss_flags, size,
+        r8, r9, r10, r11, r12, r13, r14, r15, di, si, bp, bx, dx, ax, cx, sp, ip, rflags,
+        cs, 0, 0, ss, u64[task + _ERROR_CODE], u64[task + _TRAP_NR], mask, u64[task + _CR2],
+        fpstate, mask, info)
+    fxsave = pa + _FXSAVE
+    # One copy; what lies between the two, for the sake of alignment, is nobody's.
+    copy_to_user(k, frame, data + bytes(fpstate - frame - _FRAME_SIZE)
+                 + u8[fxsave : fxsave + FXSAVE_SIZE])
+    if sas_ss_flags & SS_AUTODISARM:
         sas_ss_reset(current)
-    init_fpstate(current)
+    u8[fxsave : fxsave + FXSAVE_SIZE] = INIT_FPSTATE
     k.ask(WORK_LOAD_FPU)
-    regs.di, regs.si, regs.dx, regs.ax = ksig.sig, frame + _INFO, frame + _UC, 0
-    regs.ip, regs.sp = ksig.handler, frame
-    regs.cs, regs.ss = USER_CS, USER_DS
-    regs.flags &= ~_HANDLER_CLEARS
+    u8[regs.pa : regs.pa + _REGS.size] = _REGS.pack(
+        r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, 0, cx, frame + _UC, frame + _INFO, sig,
+        orig_ax, handler, USER_CS, rflags & ~_HANDLER_CLEARS, frame, USER_DS)
 
 
 # System calls
@@ -205,50 +216,42 @@ def sys_restart_syscall(current: task_struct) -> int:
 @SYSCALL_DEFINE
 def sys_rt_sigreturn(current: task_struct) -> int:
     """Go back to what a handler has interrupted.  See sigreturn(2)."""
-    regs = task_pt_regs(current)
     try:
-        return _restore_frame(current, regs)
+        return _restore_frame(current)
     except SyscallError:
         force_sig_info(current, SIGSEGV, kernel_info(SIGSEGV))
         return 0
 
 
-def _restore_frame(current: task_struct, regs: pt_regs) -> int:
+def _restore_frame(current: task_struct) -> int:
     """Load the registers from the frame at the user's stack; return RAX.
 
     Whatever the frame says, ring 3 stays ring 3: segments and RFLAGS are sanitised, and an RIP that
     is not canonical faults there (``return_to_user`` in entry.asm).
 
     Raises:
-        SyscallError: EFAULT: it cannot be read.  EINVAL: the FPU state is none.
+        SyscallError: EFAULT: it cannot be read.
     """
     k: Kernel = current.k
-    frame = regs.sp - 8
-    data = copy_from_user(k, frame, rt_sigframe.size)
-
-    def get(offset: int, size: int = 8) -> int:
-        return int.from_bytes(data[offset : offset + size], "little")
-
-    fpstate = get(_field("fpstate"))
-    fxsave = copy_from_user(k, fpstate, FXSAVE_SIZE) if fpstate else b""
-    set_current_blocked(current, get(_UC + ucontext.offsetof("uc_sigmask")))
-    stack = _UC + ucontext.offsetof("ss_sp")
-    restore_altstack(current, data[stack : stack + STACK_T.size], regs.sp)  # as since Linux 6.12
-    first = regs.pa >> 3
-    for index, offset in _PLACES:
-        k.u64[first + index] = get(offset)
-    regs.cs, regs.ss = USER_CS, USER_DS
-    regs.flags = regs.flags & ~_FIX_EFLAGS | get(_field("flags")) & _FIX_EFLAGS
-    regs.orig_ax = _NO_SYSCALL
-    if fxsave:
-        image = bytearray(fxsave)
-        mxcsr = int.from_bytes(image[24:28], "little") & MXCSR_MASK
-        image[24:28] = mxcsr.to_bytes(4, "little")
-        current.fxsave[:] = image
-    else:
-        init_fpstate(current)
+    u64, u8, pa, regs = k.u64, k.u8, current.pa, task_pt_regs(current).pa
+    r = regs >> 3
+    sp = u64[r + _SP]
+    (_, _, _, ss_sp, ss_flags, ss_size, r8, r9, r10, r11, r12, r13, r14, r15, di, si, bp, bx, dx,
+     ax, cx, new_sp, ip, rflags, _, _, _, _, _, _, _, _, fpstate, mask) = _SAVED.unpack(
+         copy_from_user(k, sp - 8, _SAVED.size))
+    image = copy_from_user(k, fpstate, FXSAVE_SIZE) if fpstate else INIT_FPSTATE
+    if image[26] or image[27]:
+        image = valid_fpstate(image)
+    set_current_blocked(current, mask)
+    task = pa >> 3
+    if (ss_sp != u64[task + _SAS_SS_SP] or ss_size != u64[task + _SAS_SS_SIZE]
+            or ss_flags != k.u32[(pa >> 2) + _SAS_SS_FLAGS]):
+        restore_altstack(current, ss_sp, ss_flags, ss_size, sp)  # before RSP, as since Linux 6.12
+    u8[regs : regs + _REGS.size] = _REGS.pack(
+        r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, _NO_SYSCALL, ip, USER_CS,
+        u64[r + _FLAGS] & ~_FIX_EFLAGS | rflags & _FIX_EFLAGS, new_sp, USER_DS)
+    fxsave = pa + _FXSAVE
+    u8[fxsave : fxsave + FXSAVE_SIZE] = image
     k.ask(WORK_LOAD_FPU)
-    result = regs.ax
-    return result - (1 << 64) if result >> 63 else result
-
-
+    result: int = ax - (1 << 64) if ax >> 63 else ax
+    return result

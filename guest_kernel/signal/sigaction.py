@@ -109,9 +109,8 @@ def sas_ss_reset(task: task_struct) -> None:
     task.sas_ss_flags = SS_DISABLE
 
 
-def restore_altstack(current: task_struct, stack: bytes, sp: int) -> None:
+def restore_altstack(current: task_struct, base: int, flags: int, size: int, sp: int) -> None:
     """Set the alternate stack as a handler's frame has it; what is wrong there is passed over."""
-    base, flags, size = STACK_T.unpack(stack)
     with suppress(SyscallError):
         _set_altstack(current, base, flags, size, sp)
 

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from guest_kernel.errors import BUG, Errno, Sleep, SyscallError
 from guest_kernel.kernel import Kernel
-from guest_kernel.layout.declare import PHYSICAL_MASK
+from guest_kernel.layout.declare import PAGE_OFFSET, PHYSICAL_MASK
 from guest_kernel.layout.sched import (
     __TASK_STOPPED,
     JOBCTL_PENDING_MASK,
@@ -44,15 +44,16 @@ from guest_kernel.layout.sched import (
     TIF_SIGPENDING,
     k_sigaction,
     pid,
+    rlimit,
     sighand_struct,
     signal_struct,
     sigpending,
     task_struct,
 )
 from guest_kernel.layout.signal import sigqueue, user_struct
-from guest_kernel.lib.list import list_add_tail, list_del, list_for_each_entry
+from guest_kernel.lib.list import list_add_tail_va, list_del_va, list_for_each_entry
 from guest_kernel.mm.page_alloc import OutOfFrames
-from guest_kernel.mm.slab import kfree, kzalloc
+from guest_kernel.mm.slab import kmem_cache_alloc, kmem_cache_free, struct_cache
 from guest_kernel.mm.uaccess import copy_from_user, copy_to_user
 from guest_kernel.process.ids import same_session
 from guest_kernel.process.pid import (
@@ -117,7 +118,9 @@ SIG_KERNEL_COREDUMP_MASK: Final = _set_of(Disposition.CORE)
 SYNCHRONOUS_MASK: Final = (sigmask(SIGSEGV) | sigmask(SIGBUS) | sigmask(SIGILL) | sigmask(SIGTRAP)
                            | sigmask(SIGFPE) | sigmask(SIGSYS))
 _SIGKILL: Final = sigmask(SIGKILL)
+_NOT_SIGPENDING: Final = ~TIF_SIGPENDING & (1 << 64) - 1
 _SIGCONT: Final = sigmask(SIGCONT)
+_STOP_OR_CONTINUE: Final = SIG_KERNEL_STOP_MASK | _SIGCONT
 
 COREDUMP: Final = 0x80  # in a wait status: a core was dumped
 
@@ -138,17 +141,31 @@ _SIGHAND: Final = task_struct.offsetof("sighand") >> 3
 _BLOCKED: Final = task_struct.offsetof("blocked") >> 3
 _REAL_BLOCKED: Final = task_struct.offsetof("real_blocked") >> 3
 _SYSCALL_WORK: Final = task_struct.offsetof("thread_info.syscall_work") >> 3
+_JOBCTL: Final = task_struct.offsetof("jobctl") >> 3
+_USER: Final = task_struct.offsetof("user") >> 3
 _PARENT: Final = task_struct.offsetof("parent") >> 3
 _UTIME: Final = task_struct.offsetof("utime") >> 3
 _STIME: Final = task_struct.offsetof("stime") >> 3
+_GROUP_EXEC_TASK: Final = signal_struct.offsetof("group_exec_task") >> 3
+_RLIM_SIGPENDING: Final = (signal_struct.offsetof("rlim") + RLIMIT_SIGPENDING * rlimit.size
+                           + rlimit.offsetof("rlim_cur")) >> 3
 # Indices in u32 and i32.
 _FLAGS: Final = task_struct.offsetof("flags") >> 2
+_STATE: Final = task_struct.offsetof("__state") >> 2
+_ON_CPU: Final = task_struct.offsetof("on_cpu") >> 2
 _PID: Final = task_struct.offsetof("pid") >> 2
+_TGID: Final = task_struct.offsetof("tgid") >> 2
 _UID: Final = task_struct.offsetof("uid") >> 2
 _EXIT_CODE: Final = task_struct.offsetof("exit_code") >> 2
 _SIGNAL_FLAGS: Final = signal_struct.offsetof("flags") >> 2
 # Bytes.
+_PENDING: Final = task_struct.offsetof("pending")
+_SHARED_PENDING: Final = signal_struct.offsetof("shared_pending")
+_SET: Final = sigpending.offsetof("signal")
 _WAIT_CHLDEXIT: Final = signal_struct.offsetof("wait_chldexit")
+_USER_SIGPENDING: Final = user_struct.offsetof("sigpending")
+_QUEUE_USER: Final = sigqueue.offsetof("user")
+_QUEUE_SIGNO: Final = sigqueue.offsetof("info.si_signo")
 _ACTION: Final = sighand_struct.offsetof("action")
 _SIGHAND_FLAGS: Final = k_sigaction.offsetof("flags")
 _INFO: Final = sigqueue.offsetof("info")
@@ -159,7 +176,8 @@ SIGSET_SIZE: Final = 8
 
 def user_info(sig: int, sender: task_struct, code: int = SI_USER) -> bytes:
     """Return the siginfo of a signal that ``sender`` sends by kill(2) or tkill(2)."""
-    return _KILL.pack(sig, 0, code, sender.tgid, sender.uid)
+    u32, pa = sender.k.u32, sender.pa
+    return _KILL.pack(sig, 0, code, u32[(pa >> 2) + _TGID], u32[(pa >> 2) + _UID])
 
 
 def kernel_info(sig: int) -> bytes:
@@ -193,19 +211,25 @@ def exit_cause(status: int) -> tuple[int, int]:
 
 def recalc_sigpending(task: task_struct) -> None:
     """Set TIF_SIGPENDING of ``task`` to whether it has to look: a signal waits, or a stop."""
-    info = task.thread_info
+    flags = task.pa >> 3  # thread_info.flags is the first word
     if has_pending_signals(task):
-        info.flags |= TIF_SIGPENDING
+        task.k.u64[flags] |= TIF_SIGPENDING
     else:
-        info.flags &= ~TIF_SIGPENDING
+        task.k.u64[flags] &= _NOT_SIGPENDING
 
 
 def has_pending_signals(task: task_struct) -> bool:
     """Tell whether ``task`` has something to do in :func:`get_signal`."""
-    signal = signal_of(task)
-    waiting = (task.pending.signal | signal.shared_pending.signal) & ~task.blocked
-    return bool(waiting or task.jobctl & JOBCTL_STOP_PENDING or signal.flags & SIGNAL_CLD_MASK
-                or signal.group_exec_task not in (None, task))
+    k, pa = task.k, task.pa
+    u64 = k.u64
+    signal = u64[(pa >> 3) + _SIGNAL] & PHYSICAL_MASK
+    if ((u64[(pa + _PENDING + _SET) >> 3] | u64[(signal + _SHARED_PENDING + _SET) >> 3])
+            & ~u64[(pa >> 3) + _BLOCKED]):
+        return True
+    execs = u64[(signal >> 3) + _GROUP_EXEC_TASK]
+    return bool(u64[(pa >> 3) + _JOBCTL] & JOBCTL_STOP_PENDING
+                or k.u32[(signal >> 2) + _SIGNAL_FLAGS] & SIGNAL_CLD_MASK
+                or (execs and execs & PHYSICAL_MASK != pa))
 
 
 def set_current_blocked(current: task_struct, mask: int) -> None:
@@ -213,9 +237,10 @@ def set_current_blocked(current: task_struct, mask: int) -> None:
 
     A signal to the group that it blocks from now on is another thread's.
     """
-    old = current.blocked
+    u64, place = current.k.u64, (current.pa >> 3) + _BLOCKED
+    old = u64[place]
     new = mask & ~SIG_KERNEL_ONLY_MASK
-    current.blocked = new
+    u64[place] = new
     if new & ~old and not thread_group_empty(current):
         _retarget_shared_pending(current, new & ~old)
     recalc_sigpending(current)
@@ -252,27 +277,39 @@ def flush_task_sigqueue(task: task_struct, mask: int) -> None:
 
 
 def _free_sigqueue(entry: sigqueue) -> None:
-    list_del(entry.list)
-    user = entry.user
-    assert user is not None
-    user.sigpending -= 1
-    kfree(entry)
+    k, pa = entry.k, entry.pa
+    list_del_va(k.u64, entry.va)
+    user = k.u64[(pa + _QUEUE_USER) >> 3] & PHYSICAL_MASK
+    k.i32[(user + _USER_SIGPENDING) >> 2] -= 1
+    kmem_cache_free(k, pa)
 
 
-def _alloc_sigqueue(task: task_struct, override_rlimit: bool) -> sigqueue | None:
-    """Return a queue entry that counts for the receiver's user, or None beyond its limit."""
-    user: user_struct | None = task.user
-    assert user is not None
-    signal = signal_of(task)
-    if not override_rlimit and user.sigpending >= signal.rlim[RLIMIT_SIGPENDING].rlim_cur:
-        return None
+def _queue_signal(task: task_struct, signal: int, pending: int, info: bytes, *,
+                  override_rlimit: bool) -> bool:
+    """Put a ``sigqueue`` at the end of a set's list; it counts for the receiver's user.
+
+    Args:
+        signal, pending: physical addresses of the group and of the set.
+
+    Returns:
+        False: the user's limit is reached, or there is no room.
+    """
+    k: Kernel = task.k
+    u64 = k.u64
+    user = u64[(task.pa >> 3) + _USER]
+    count = ((user & PHYSICAL_MASK) + _USER_SIGPENDING) >> 2
+    if not override_rlimit and k.i32[count] >= u64[(signal >> 3) + _RLIM_SIGPENDING]:
+        return False
     try:
-        entry = kzalloc(task.k, sigqueue)
+        pa = kmem_cache_alloc(k, k.slab_memo.get(sigqueue) or struct_cache(k, sigqueue))
     except OutOfFrames:
-        return None
-    user.sigpending += 1
-    entry.user = user
-    return entry
+        return False
+    k.i32[count] += 1
+    k.u8[pa : pa + sigqueue.size] = bytes(sigqueue.size)
+    k.u8[pa + _INFO : pa + _INFO + INFO_SIZE] = info
+    u64[(pa + _QUEUE_USER) >> 3] = user
+    list_add_tail_va(u64, PAGE_OFFSET + pa, PAGE_OFFSET + pending)
+    return True
 
 
 # ------------------------------------------------------------------------------- generation
@@ -316,31 +353,29 @@ def _sig_ignored(task: task_struct, sig: int, flags: int, force: bool) -> bool:
     u64, w, bit = task.k.u64, task.pa >> 3, sigmask(sig)
     if (u64[w + _BLOCKED] | u64[w + _REAL_BLOCKED]) & bit:
         return False
-    if _is_traced(task) and sig != SIGKILL:
-        return False  # a tracer is told even of what is ignored
     handler = sig_handler(task, sig)
+    if handler > SIG_IGN or (_is_traced(task) and sig != SIGKILL):
+        return False  # a tracer is told even of what is ignored
     if handler == SIG_DFL:
         if flags & SIGNAL_UNKILLABLE and not (force and bit & SIG_KERNEL_ONLY_MASK):
             return True
         return bool(bit & SIG_KERNEL_IGNORE_MASK)
-    return handler == SIG_IGN
+    return True
 
 
 def _set_stop_flags(signal: signal_struct, flags: int) -> None:
     signal.flags = signal.flags & ~SIGNAL_STOP_MASK | flags
 
 
-def _prepare_signal(task: task_struct, sig: int, force: bool) -> bool:
-    """Do what a signal does even if nobody takes it; tell whether it is to be queued.
+def _prepare_stop_or_continue(task: task_struct, sig: int) -> None:
+    """Do what a stop signal or SIGCONT does even if nobody takes it.
 
-    A stop signal takes SIGCONT back, and SIGCONT the stop signals; SIGCONT also continues.
+    A stop signal takes SIGCONT back, and SIGCONT the stop signals; SIGCONT also continues.  See
+    Linux prepare_signal().
     """
-    flags = task.k.u32[(signal_pa(task) >> 2) + _SIGNAL_FLAGS]
-    if flags & SIGNAL_GROUP_EXIT:
-        return False  # it is dying
-    if sigmask(sig) & SIG_KERNEL_STOP_MASK:
+    if sig != SIGCONT:
         flush_task_sigqueue(task, _SIGCONT)
-    elif sig == SIGCONT:
+    else:
         flush_task_sigqueue(task, SIG_KERNEL_STOP_MASK)
         for thread in for_each_thread(task):
             thread.jobctl &= ~(JOBCTL_PENDING_MASK | JOBCTL_STOPPED)
@@ -354,22 +389,23 @@ def _prepare_signal(task: task_struct, sig: int, force: bool) -> bool:
         if why:
             _set_stop_flags(signal, why | SIGNAL_STOP_CONTINUED)
             signal.group_stop_count = signal.group_exit_code = 0
-    return not _sig_ignored(task, sig, flags, force)
 
 
 def _wants_signal(task: task_struct, sig: int) -> bool:
-    if task.blocked & sigmask(sig) or task.flags & PF_EXITING:
+    u32, pa = task.k.u32, task.pa
+    if (task.k.u64[(pa >> 3) + _BLOCKED] & 1 << sig - 1
+            or u32[(pa >> 2) + _FLAGS] & PF_EXITING):
         return False
     if sig == SIGKILL:
         return True
-    if task_state(task) & __TASK_STOPPED:
+    if u32[(pa >> 2) + _STATE] & __TASK_STOPPED:
         return False
-    return bool(task.on_cpu) or not signal_pending(task)
+    return bool(u32[(pa >> 2) + _ON_CPU]) or not signal_pending(task)
 
 
 def signal_wake_up(task: task_struct, *, fatal: bool = False) -> None:
     """Have ``task`` look at its signals: at once if it sleeps and may be woken by them."""
-    task.thread_info.flags |= TIF_SIGPENDING
+    task.k.u64[task.pa >> 3] |= TIF_SIGPENDING
     state = TASK_INTERRUPTIBLE
     if fatal:
         task.jobctl &= ~JOBCTL_STOPPED
@@ -379,9 +415,9 @@ def signal_wake_up(task: task_struct, *, fatal: bool = False) -> None:
 
 def _complete_signal(task: task_struct, sig: int, kind: int) -> None:
     """Choose the thread that takes the signal, and wake it; a fatal one ends the group now."""
-    signal = signal_of(task)
     target = task
     if not _wants_signal(task, sig):
+        signal = signal_of(task)
         if kind == PIDTYPE_PID or thread_group_empty(task):
             return
         target = start = signal.curr_target or task
@@ -390,12 +426,9 @@ def _complete_signal(task: task_struct, sig: int, kind: int) -> None:
             if target == start:
                 return
         signal.curr_target = target
-    fatal = (sig_handler(task, sig) == SIG_DFL
-             and not sigmask(sig) & (SIG_KERNEL_IGNORE_MASK | SIG_KERNEL_STOP_MASK)
-             and not (signal.flags & SIGNAL_UNKILLABLE and sig != SIGKILL))
-    if (fatal and not sigmask(sig) & SIG_KERNEL_COREDUMP_MASK
-            and not signal.flags & SIGNAL_GROUP_EXIT and not target.real_blocked & sigmask(sig)
-            and (sig == SIGKILL or not _is_traced(task))):  # a tracer is told before the end
+    if (sig_handler(task, sig) == SIG_DFL and not 1 << sig - 1 & _NOT_FATAL
+            and _ends_group(signal_of(task), target, sig)):
+        signal = signal_of(task)
         signal.flags = SIGNAL_GROUP_EXIT
         signal.group_exit_code = sig
         signal.group_stop_count = 0
@@ -405,6 +438,19 @@ def _complete_signal(task: task_struct, sig: int, kind: int) -> None:
             signal_wake_up(thread, fatal=True)
         return
     signal_wake_up(target, fatal=sig == SIGKILL)
+
+
+_NOT_FATAL: Final = SIG_KERNEL_IGNORE_MASK | SIG_KERNEL_STOP_MASK | SIG_KERNEL_COREDUMP_MASK
+
+
+def _ends_group(signal: signal_struct, target: task_struct, sig: int) -> bool:
+    """Tell whether a signal without a handler, whose default is to end, ends the group now."""
+    if signal.flags & SIGNAL_GROUP_EXIT or target.real_blocked & sigmask(sig):
+        return False
+    if sig == SIGKILL:
+        return True
+    # A tracer is told before the end.
+    return not signal.flags & SIGNAL_UNKILLABLE and not _is_traced(target)
 
 
 def send_signal(sig: int, info: bytes, task: task_struct, kind: int, *,
@@ -419,21 +465,27 @@ def send_signal(sig: int, info: bytes, task: task_struct, kind: int, *,
     Raises:
         SyscallError: EAGAIN: a real-time signal with a value, and RLIMIT_SIGPENDING is reached.
     """
-    if not _prepare_signal(task, sig, force):
+    k, pa = task.k, task.pa
+    u64, bit = k.u64, 1 << sig - 1
+    signal = u64[(pa >> 3) + _SIGNAL] & PHYSICAL_MASK
+    flags = k.u32[(signal >> 2) + _SIGNAL_FLAGS]
+    if flags & SIGNAL_GROUP_EXIT:
+        return  # it is dying
+    if bit & _STOP_OR_CONTINUE:
+        _prepare_stop_or_continue(task, sig)
+    if _sig_ignored(task, sig, flags, force):
         return
-    pending = task.pending if kind == PIDTYPE_PID else signal_of(task).shared_pending
-    bit = sigmask(sig)
-    if sig < SIGRTMIN and pending.signal & bit:
+    pending = pa + _PENDING if kind == PIDTYPE_PID else signal + _SHARED_PENDING
+    waiting = (pending + _SET) >> 3
+    if sig < SIGRTMIN and u64[waiting] & bit:
         return  # standard signals merge
-    if sig != SIGKILL and not task.flags & PF_KTHREAD:
+    if sig != SIGKILL and not k.u32[(pa >> 2) + _FLAGS] & PF_KTHREAD:
         code = _CODE.unpack_from(info, 8)[0]
-        entry = _alloc_sigqueue(task, sig < SIGRTMIN and code >= 0)
-        if entry is not None:
-            task.k.u8[entry.pa + _INFO : entry.pa + _INFO + INFO_SIZE] = info
-            list_add_tail(entry.list, pending.list)
-        elif sig >= SIGRTMIN and code != SI_USER:
+        queued = _queue_signal(task, signal, pending, info,
+                               override_rlimit=sig < SIGRTMIN and code >= 0)
+        if not queued and sig >= SIGRTMIN and code != SI_USER:
             raise SyscallError(Errno.EAGAIN)
-    pending.signal |= bit
+    u64[waiting] |= bit
     _complete_signal(task, sig, kind)
 
 
@@ -489,7 +541,7 @@ def check_kill_permission(current: task_struct, sig: int, task: task_struct, *,
     """
     if not 0 <= sig <= _NSIG:
         raise SyscallError(Errno.EINVAL)
-    if not from_user or _same_thread_group(current, task):
+    if not from_user or current.pa == task.pa or _same_thread_group(current, task):
         return
     if {current.euid, current.uid} & {task.uid, task.suid} or current.euid == 0:
         return
@@ -788,23 +840,23 @@ def _next_signal(waiting: int) -> int:
     return (waiting & -waiting).bit_length()
 
 
-def _collect_signal(queue: sigpending, sig: int) -> bytes:
-    """Take a signal out of a set; return its siginfo."""
-    first = None
-    still_pending = False
-    for entry in list_for_each_entry(queue.list, sigqueue, "list"):
-        if entry.info.si_signo == sig:
-            if first is not None:
-                still_pending = True
-                break
-            first = entry
-    if not still_pending:
-        queue.signal &= ~sigmask(sig)
-    if first is None:
+def _collect_signal(k: Kernel, pending: int, sig: int) -> bytes:
+    """Take a signal out of the set at ``pending``; return its siginfo."""
+    u64, u32 = k.u64, k.u32
+    first = 0
+    node = u64[pending >> 3] & PHYSICAL_MASK
+    while node != pending:
+        if u32[(node + _QUEUE_SIGNO) >> 2] == sig:
+            if first:
+                break  # another one stays
+            first = node
+        node = u64[node >> 3] & PHYSICAL_MASK
+    else:
+        u64[(pending + _SET) >> 3] &= ~(1 << sig - 1)
+    if not first:
         return _KILL.pack(sig, 0, SI_USER, 0, 0)  # nothing was known, or there was no room for it
-    place = first.pa + _INFO
-    info = bytes(first.k.u8[place : place + INFO_SIZE])
-    _free_sigqueue(first)
+    info = bytes(k.u8[first + _INFO : first + _INFO + INFO_SIZE])
+    _free_sigqueue(sigqueue(k, first))
     return info
 
 
@@ -814,17 +866,21 @@ def dequeue_signal(task: task_struct, blocked: int) -> tuple[int, bytes]:
     Returns:
         It and its siginfo; 0 if there is none.
     """
-    for queue in (task.pending, signal_of(task).shared_pending):
-        waiting = queue.signal & ~blocked
-        if waiting:
-            sig = _next_signal(waiting)
-            info = _collect_signal(queue, sig)
-            if sigmask(sig) & SIG_KERNEL_STOP_MASK:
-                task.jobctl |= JOBCTL_STOP_DEQUEUED
-            recalc_sigpending(task)
-            return sig, info
+    k, pa = task.k, task.pa
+    u64 = k.u64
+    pending = pa + _PENDING
+    waiting = u64[(pending + _SET) >> 3] & ~blocked
+    if not waiting:
+        pending = (u64[(pa >> 3) + _SIGNAL] & PHYSICAL_MASK) + _SHARED_PENDING
+        waiting = u64[(pending + _SET) >> 3] & ~blocked
+    sig, info = 0, b""
+    if waiting:
+        sig = _next_signal(waiting)
+        info = _collect_signal(k, pending, sig)
+        if 1 << sig - 1 & SIG_KERNEL_STOP_MASK:
+            task.jobctl |= JOBCTL_STOP_DEQUEUED
     recalc_sigpending(task)
-    return 0, b""
+    return sig, info
 
 
 def get_signal(current: task_struct,
@@ -842,31 +898,34 @@ def get_signal(current: task_struct,
         Fatal: it ends.
     """
     k: Kernel = current.k
+    u64, pa = k.u64, current.pa
     signal = signal_of(current)
     while True:
-        if signal.flags & SIGNAL_CLD_MASK:
+        flags = signal.flags
+        if flags & SIGNAL_CLD_MASK:
             why = CLD_CONTINUED if signal.flags & SIGNAL_CLD_CONTINUED else CLD_STOPPED
             signal.flags &= ~SIGNAL_CLD_MASK
             _do_notify_parent_cldstop(current, why)
             continue
-        if signal.flags & SIGNAL_GROUP_EXIT or signal.group_exec_task not in (None, current):
+        execs = u64[(signal.pa >> 3) + _GROUP_EXEC_TASK]
+        if flags & SIGNAL_GROUP_EXIT or (execs and execs & PHYSICAL_MASK != pa):
             current.pending.signal &= ~_SIGKILL
             recalc_sigpending(current)
             raise Fatal(SIGKILL)
-        if current.jobctl & JOBCTL_STOP_PENDING:
+        if u64[(pa >> 3) + _JOBCTL] & JOBCTL_STOP_PENDING:
             _do_signal_stop(current, 0)
-        sig, info = dequeue_signal(current, current.blocked)
+        sig, info = dequeue_signal(current, u64[(pa >> 3) + _BLOCKED])
         if not sig:
             return None
         if report is not None:
             report(current, info)
         place = sigaction_pa(current, sig) >> 3
-        handler, flags, restorer, mask = k.u64[place : place + 4].tolist()
+        handler, flags, restorer, mask = u64[place : place + 4].tolist()
         if handler == SIG_IGN:
             continue
         if handler != SIG_DFL:
             if flags & SA_RESETHAND:
-                k.u64[place] = SIG_DFL
+                u64[place] = SIG_DFL
             return ksignal(sig, info, handler, flags, restorer, mask)
         bit = sigmask(sig)
         if bit & SIG_KERNEL_IGNORE_MASK or (
