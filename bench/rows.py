@@ -240,13 +240,19 @@ def _fork_large() -> dict[str, Measurement]:
         _c("fork_loop"), str(mib), ringlet=300, qemu=150, native=500).items()}
 
 
-def _cow() -> dict[str, Measurement]:
-    def callback() -> Sample:
-        seconds = json.loads(answer([sys.executable, "-m", "bench.callback"]))["callback"]
-        return Sample(seconds, seconds)
+def _callback() -> Sample:
+    seconds = json.loads(answer([sys.executable, "-m", "bench.callback"]))["callback"]
+    return Sample(seconds, seconds)
 
+
+def _cow() -> dict[str, Measurement]:
     return {**_loop(_c("cow_loop"), more=1024, ringlet=101, qemu=101, native=201),
-            "callback": callback}
+            "callback": _callback}
+
+
+def _signal() -> dict[str, Measurement]:
+    return {**_loop(_c("signal_loop"), ringlet=20_001, qemu=20_001, native=200_001),
+            "callback": _callback}
 
 
 HELLO_LIMITS: Final = (
@@ -292,4 +298,6 @@ ROWS: Final = (
     Row("switch", "two processes give the CPU to each other by sched_yield", "switch", "µs", 1e-6,
         (Limit("µs", "ringlet", figure=microseconds, at_most=15),),
         lambda: _loop(_c("yield_loop_c"), more=2, ringlet=5001, qemu=20001, native=100001)),
+    Row("signal", "a signal to oneself: kill, the handler, sigreturn", "signal", "µs", 1e-6,
+        (Limit("time, an empty callback = 1", "ringlet", "callback", at_most=55),), _signal),
 )

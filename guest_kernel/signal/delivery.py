@@ -66,14 +66,14 @@ _HANDLER_CLEARS: Final = int(RFLAGS.DF | RFLAGS.RF | RFLAGS.TF)
 # ss_flags ss_size; r8 to r15, di si bp bx dx ax cx sp ip, flags; cs gs fs ss; err trapno oldmask
 # cr2 fpstate; uc_sigmask; and siginfo.
 _UCONTEXT: Final = "<3QQI4xQ18Q4H5Q64xQ"
-_FRAME: Final = struct.Struct(_UCONTEXT + f"{INFO_SIZE}s{SIGINFO_SIZE - INFO_SIZE}x")
-_SAVED: Final = struct.Struct(_UCONTEXT)
-_FRAME_SIZE: Final = _FRAME.size
+FRAME: Final = struct.Struct(_UCONTEXT + f"{INFO_SIZE}s{SIGINFO_SIZE - INFO_SIZE}x")
+SAVED: Final = struct.Struct(_UCONTEXT)
+_FRAME_SIZE: Final = FRAME.size
 _UC: Final = rt_sigframe.offsetof("uc")
 _INFO: Final = rt_sigframe.offsetof("info")
 
 # pt_regs as a whole: r15 to r12, bp bx, r11 to r8, ax cx dx si di, orig_ax; ip cs flags sp ss.
-_REGS: Final = struct.Struct("<21Q")
+REGS: Final = struct.Struct("<21Q")
 _NR_REGS: Final = 21
 _SP: Final = pt_regs.offsetof("sp") >> 3
 _FLAGS: Final = pt_regs.offsetof("flags") >> 3
@@ -183,7 +183,7 @@ def _setup_rt_frame(current: task_struct, regs: pt_regs, ksig: ksignal) -> None:
     mask = (current.saved_sigmask if u32[(pa >> 2) + _RESTORE_SIGMASK]
             else u64[task + _BLOCKED])
     sas_ss_flags = u32[(pa >> 2) + _SAS_SS_FLAGS]
-    data = _FRAME.pack(
+    data = FRAME.pack(
         restorer, UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS, 0, base, sas_ss_flags, size,
         r8, r9, r10, r11, r12, r13, r14, r15, di, si, bp, bx, dx, ax, cx, sp, ip, rflags,
         cs, 0, 0, ss, u64[task + _ERROR_CODE], u64[task + _TRAP_NR], mask, u64[task + _CR2],
@@ -196,7 +196,7 @@ def _setup_rt_frame(current: task_struct, regs: pt_regs, ksig: ksignal) -> None:
         sas_ss_reset(current)
     u8[fxsave : fxsave + FXSAVE_SIZE] = INIT_FPSTATE
     k.ask(WORK_LOAD_FPU)
-    u8[regs.pa : regs.pa + _REGS.size] = _REGS.pack(
+    u8[regs.pa : regs.pa + REGS.size] = REGS.pack(
         r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, 0, cx, frame + _UC, frame + _INFO, sig,
         orig_ax, handler, USER_CS, rflags & ~_HANDLER_CLEARS, frame, USER_DS)
 
@@ -237,8 +237,8 @@ def _restore_frame(current: task_struct) -> int:
     r = regs >> 3
     sp = u64[r + _SP]
     (_, _, _, ss_sp, ss_flags, ss_size, r8, r9, r10, r11, r12, r13, r14, r15, di, si, bp, bx, dx,
-     ax, cx, new_sp, ip, rflags, _, _, _, _, _, _, _, _, fpstate, mask) = _SAVED.unpack(
-         copy_from_user(k, sp - 8, _SAVED.size))
+     ax, cx, new_sp, ip, rflags, _, _, _, _, _, _, _, _, fpstate, mask) = SAVED.unpack(
+         copy_from_user(k, sp - 8, SAVED.size))
     image = copy_from_user(k, fpstate, FXSAVE_SIZE) if fpstate else INIT_FPSTATE
     if image[26] or image[27]:
         image = valid_fpstate(image)
@@ -247,7 +247,7 @@ def _restore_frame(current: task_struct) -> int:
     if (ss_sp != u64[task + _SAS_SS_SP] or ss_size != u64[task + _SAS_SS_SIZE]
             or ss_flags != k.u32[(pa >> 2) + _SAS_SS_FLAGS]):
         restore_altstack(current, ss_sp, ss_flags, ss_size, sp)  # before RSP, as since Linux 6.12
-    u8[regs : regs + _REGS.size] = _REGS.pack(
+    u8[regs : regs + REGS.size] = REGS.pack(
         r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, _NO_SYSCALL, ip, USER_CS,
         u64[r + _FLAGS] & ~_FIX_EFLAGS | rflags & _FIX_EFLAGS, new_sp, USER_DS)
     fxsave = pa + _FXSAVE
