@@ -74,6 +74,7 @@ from guest_kernel.time.hrtimer import tick_program_event
 from guest_kernel.time.timekeeping import ktime_get
 from guest_kernel.traps import (
     bad_area,
+    bad_iret,
     do_exception,
     pagefault_out_of_memory,
 )
@@ -192,8 +193,7 @@ class HostCalls:
                 k.current(), k.data(pcpu_hot).arg),
             HostCall.STOP_SLEEP_TIMER: lambda: finish_wait(k.current()),
             HostCall.PROGRAM_EVENT: lambda: tick_program_event(k, k.data(pcpu_hot).arg),
-            HostCall.BAD_IRET: lambda: self._sleeps(
-                lambda: do_group_exit(k.current(), SIGSEGV)),
+            HostCall.BAD_IRET: lambda: bad_iret(k.current()),
         }
         machine.host_call = self.call
 

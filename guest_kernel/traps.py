@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from emulator.arch.descriptors import USER_CS, USER_DS
 from emulator.arch.exceptions import PageFaultError, Vector
 from guest_kernel.errors import KernelPanic
 from guest_kernel.kernel import Kernel
@@ -23,6 +24,8 @@ from guest_kernel.mm.memory import handle_mm_fault
 from guest_kernel.mm.page_alloc import OutOfFrames
 from guest_kernel.printk import KERN_ERR, KERN_INFO, printk
 from guest_kernel.process.exit import do_group_exit
+from guest_kernel.process.fork import task_pt_regs
+from guest_kernel.process.fpu import fpu_exception_code
 from guest_kernel.sched.core import scheduler_tick
 from guest_kernel.sched.preempt import irq_enter, irq_exit
 from guest_kernel.signal.numbers import (
@@ -68,6 +71,8 @@ _NAMES: Final = {
 
 # Instructions of the kernel that access user memory, and where it goes on if that is impossible.
 EX_TABLE: Final = {"put_child_tid": "put_child_tid_fixup"}
+
+SELECTOR_ERROR_MASK: Final = 0xFFFC  # of a selector, what an error code holds: not the RPL
 
 _REGS: Final = pcpu_hot.offsetof("regs")
 _CS: Final = pt_regs.offsetof("cs")
@@ -121,6 +126,20 @@ def bad_area(task: task_struct, regs: pt_regs, fault: PageFaultFailed, va: int,
                fault_info(signal, fault.si_code, va))
 
 
+def bad_iret(task: task_struct) -> None:
+    """Make a return to ring 3 that IRETQ would refuse the program's SIGSEGV.
+
+    See: Linux arch/x86/kernel/traps.c fixup_bad_iret().
+    """
+    regs = task_pt_regs(task)
+    error_code = 0
+    if regs.cs != USER_CS:
+        error_code = regs.cs & SELECTOR_ERROR_MASK
+    elif regs.ss != USER_DS:
+        error_code = regs.ss & SELECTOR_ERROR_MASK
+    _force_sig(task, regs, SIGSEGV, Vector.GP, error_code, "trap bad iret", kernel_info(SIGSEGV))
+
+
 def pagefault_out_of_memory(task: task_struct) -> None:
     """Kill the process that a frame was wanted for.
 
@@ -137,8 +156,14 @@ def _trap(task: task_struct, regs: pt_regs, vector: int) -> None:
     signal = _SIGNALS.get(Vector(vector))
     if signal is None:
         raise KernelPanic(f"exception {vector} from ring 3 at {regs.ip:#x}")
-    code = _CODES.get(Vector(vector))
-    info = kernel_info(signal) if code is None else fault_info(signal, code, regs.ip)
+    code, va = _CODES.get(Vector(vector)), regs.ip
+    if vector in (Vector.MF, Vector.XM):
+        code = fpu_exception_code(task, simd=vector == Vector.XM)
+        if not code:
+            return  # it was dealt with meanwhile: the instruction is tried again
+    elif vector == Vector.AC:
+        va = 0  # Linux does not say where
+    info = kernel_info(signal) if code is None else fault_info(signal, code, va)
     _force_sig(task, regs, signal, vector, error_code,
                f"trap {_NAMES.get(Vector(vector), Vector(vector).name)}", info)
 

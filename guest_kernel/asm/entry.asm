@@ -180,6 +180,11 @@ return_to_user:
     inc rax
     cmp rax, 1
     ja bad_iret
+    ; And so would one to segments that sigreturn(2) has taken from a frame.
+    cmp qword ptr [rsp + PT_CS], USER_CS
+    jne bad_iret
+    cmp qword ptr [rsp + PT_SS], USER_DS
+    jne bad_iret
     swapgs
 restore_regs_and_iret:
     POP_LOW_REGS
@@ -195,9 +200,7 @@ restore_regs_and_iret:
     add rsp, 8                 ; orig_ax
     iretq
 bad_iret:
-    HOST_CALL HC_BAD_IRET      ; kills the task, so this does not return
-    mov rax, gs:[PCPU_WORK]
-    call do_host_work
+    HOST_CALL HC_BAD_IRET      ; SIGSEGV, which is now to be taken
     jmp exit_work_check
 
 ; Answered in guest memory, without the hosted half, which has the same calls for reference.

@@ -18,7 +18,7 @@ error_entry_gs:
     shl ebx, 8
     or ebx, HC_EXCEPTION
     cmp edi, 14
-    jne error_entry_call
+    jne error_entry_other
     mov rax, cr2
     mov gs:[PCPU_CR2], rax
     mov rbp, [rsp + PT_ORIG_AX]
@@ -28,6 +28,15 @@ error_entry_gs:
     lea rcx, [rip + put_child_tid]
     cmp rcx, [rsp + PT_IP]
     je user_page_fault
+    jmp error_entry_call
+error_entry_other:
+    cmp edi, 16
+    je error_entry_fpu
+    cmp edi, 19
+    jne error_entry_call
+error_entry_fpu:
+    mov rax, gs:[PCPU_CURRENT_TASK]
+    fxsave64 [rax + TASK_FXSAVE]  ; which exception it was: see fpu.py
 error_entry_call:
     mov rax, rsp
     mov gs:[PCPU_REGS], rax

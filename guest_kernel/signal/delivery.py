@@ -226,8 +226,8 @@ def sys_rt_sigreturn(current: task_struct) -> int:
 def _restore_frame(current: task_struct) -> int:
     """Load the registers from the frame at the user's stack; return RAX.
 
-    Whatever the frame says, ring 3 stays ring 3: segments and RFLAGS are sanitised, and an RIP that
-    is not canonical faults there (``return_to_user`` in entry.asm).
+    Whatever the frame says, ring 3 stays ring 3: selectors get its RPL, RFLAGS are sanitised, and
+    what IRETQ would refuse is SIGSEGV (``return_to_user`` in entry.asm).
 
     Raises:
         SyscallError: EFAULT: it cannot be read.
@@ -236,8 +236,8 @@ def _restore_frame(current: task_struct) -> int:
     u64, u8, pa, regs = k.u64, k.u8, current.pa, task_pt_regs(current).pa
     r = regs >> 3
     sp = u64[r + _SP]
-    (_, _, _, ss_sp, ss_flags, ss_size, r8, r9, r10, r11, r12, r13, r14, r15, di, si, bp, bx, dx,
-     ax, cx, new_sp, ip, rflags, _, _, _, _, _, _, _, _, fpstate, mask) = SAVED.unpack(
+    (_, uc_flags, _, ss_sp, ss_flags, ss_size, r8, r9, r10, r11, r12, r13, r14, r15, di, si, bp, bx,
+     dx, ax, cx, new_sp, ip, rflags, cs, _, _, ss, _, _, _, _, fpstate, mask) = SAVED.unpack(
          copy_from_user(k, sp - 8, SAVED.size))
     image = copy_from_user(k, fpstate, FXSAVE_SIZE) if fpstate else INIT_FPSTATE
     if image[26] or image[27]:
@@ -248,8 +248,9 @@ def _restore_frame(current: task_struct) -> int:
             or ss_flags != k.u32[(pa >> 2) + _SAS_SS_FLAGS]):
         restore_altstack(current, ss_sp, ss_flags, ss_size, sp)  # before RSP, as since Linux 6.12
     u8[regs : regs + REGS.size] = REGS.pack(
-        r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, _NO_SYSCALL, ip, USER_CS,
-        u64[r + _FLAGS] & ~_FIX_EFLAGS | rflags & _FIX_EFLAGS, new_sp, USER_DS)
+        r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, _NO_SYSCALL, ip, cs | 3,
+        u64[r + _FLAGS] & ~_FIX_EFLAGS | rflags & _FIX_EFLAGS, new_sp,
+        ss | 3 if uc_flags & UC_STRICT_RESTORE_SS else USER_DS)
     fxsave = pa + _FXSAVE
     u8[fxsave : fxsave + FXSAVE_SIZE] = image
     k.ask(WORK_LOAD_FPU)
