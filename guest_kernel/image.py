@@ -67,6 +67,15 @@ from guest_kernel.layout.sched import (
     sched_data,
     task_struct,
 )
+from guest_kernel.layout.sigframe import (
+    FIX_EFLAGS,
+    REDZONE_SIZE,
+    UC_SIGCONTEXT_SS,
+    UC_STRICT_RESTORE_SS,
+    rt_sigframe,
+    sigcontext_64,
+)
+from guest_kernel.layout.signal import sigqueue, user_struct
 from guest_kernel.layout.stats import stats_data
 from guest_kernel.layout.tty import tty_data
 from guest_kernel.layout.workqueue import workqueue_data
@@ -76,11 +85,20 @@ from guest_kernel.mm import pgtable
 from guest_kernel.mm.memory import FAULT_AROUND_PAGES
 from guest_kernel.mm.page_alloc import PCP_HIGH
 from guest_kernel.mm.slab import FREELIST_MASK
+from guest_kernel.process.fpu import FXSAVE_SIZE, INIT_FPSTATE, MXCSR_MASK
 from guest_kernel.sched import fair
+from guest_kernel.signal.numbers import (
+    SA_NODEFER,
+    SA_RESETHAND,
+    SA_RESTORER,
+    SIG_KERNEL_ONLY_MASK,
+    SIMPLE_SIGNALS,
+    SYNCHRONOUS_MASK,
+)
 from guest_kernel.syscall_table import Row, load
 
 ASM: Final = sources.beside(__file__, "asm")
-FILES: Final = ("macros", "boot", "entry", "traps", "fault", "fork", "exit", "switch",
+FILES: Final = ("macros", "boot", "entry", "traps", "signal", "fault", "fork", "exit", "switch",
                 "fair", "kthread", "examples")
 BASE: Final = START_KERNEL_MAP + KERNEL_LOAD
 
@@ -94,7 +112,8 @@ GLOBALS: Final[tuple[type[Struct], ...]] = (pcpu_hot, sched_data, mm_data, vm_da
 
 # Calls that entry.asm answers itself; each has a hosted twin for reference.
 NATIVE: Final = frozenset({"sys_getpid", "sys_gettid", "sys_getuid", "sys_geteuid", "sys_getgid",
-                           "sys_getegid", "sys_set_robust_list", "sys_sched_yield"})
+                           "sys_getegid", "sys_set_robust_list", "sys_sched_yield",
+                           "sys_rt_sigreturn"})
 
 # Calls that make a task: entry.asm saves the FPU's state for it first.
 EXITS: Final = frozenset({"sys_exit", "sys_exit_group"})
@@ -195,7 +214,9 @@ def _rodata(rows: Sequence[Row]) -> str:
                       "idt_descr:", f".word {NR_VECTORS * descriptors.GATE_SIZE - 1}",
                       ".quad idt_table",
                       "gdt_descr:", f".word {GDT_ENTRIES * 8 - 1}", ".quad gdt_page",
-                      *states, ".balign 8, 0", "task_state_array:", *pointers])
+                      *states, ".balign 8, 0", "task_state_array:", *pointers,
+                      ".balign 16, 0", "init_fpstate:",
+                      f".byte {', '.join(map(str, INIT_FPSTATE))}"])
 
 
 def _data() -> str:
@@ -335,6 +356,55 @@ def _fair_numbers() -> dict[str, int]:
     }
 
 
+def _signal_numbers() -> dict[str, int]:
+    """Return what signal.asm uses."""
+    mcontext = rt_sigframe.offsetof("uc.uc_mcontext")
+    frame = {f"FRAME_{name.upper()}": mcontext + field.offset
+             for name, field in sigcontext_64.fields.items()}
+    frame |= {f"FRAME_{name.upper()}": rt_sigframe.offsetof(f"uc.{name}") for name in (
+        "uc_flags", "uc_link", "ss_sp", "ss_flags", "ss_size", "uc_sigmask")}
+    frame |= {f"FRAME_{name.upper()}": field.offset for name, field in rt_sigframe.fields.items()}
+    task = {f"TASK_{name.upper()}": task_struct.offsetof(path) for name, path in (
+        ("signal", "signal"), ("sighand", "sighand"), ("pending", "pending"),
+        ("pending_signal", "pending.signal"), ("blocked", "blocked"), ("jobctl", "jobctl"),
+        ("saved_sigmask", "saved_sigmask"), ("restore_sigmask", "restore_sigmask"),
+        ("sas_ss_sp", "sas_ss_sp"), ("sas_ss_size", "sas_ss_size"),
+        ("sas_ss_flags", "sas_ss_flags"), ("sigqueue_cache", "sigqueue_cache"),
+        ("error_code", "thread.error_code"), ("trap_nr", "thread.trap_nr"),
+        ("cr2", "thread.cr2"))}
+    signal = {f"SIGNAL_{name.upper()}": sched.signal_struct.offsetof(path) for name, path in (
+        ("flags", "flags"), ("nr_threads", "nr_threads"), ("group_exec_task", "group_exec_task"),
+        ("shared_pending", "shared_pending"), ("shared_signal", "shared_pending.signal"))}
+    action = {f"SIGHAND_{name.upper()}": sched.sighand_struct.offsetof("action") + field.offset
+              for name, field in sched.k_sigaction.fields.items()}
+    flags = int(RFLAGS.DF | RFLAGS.RF | RFLAGS.TF)
+    return frame | task | signal | action | {
+        "SIGPENDING_SIGNAL": sched.sigpending.offsetof("signal"),
+        "SIGQUEUE_INFO": sigqueue.offsetof("info"),
+        "SIGQUEUE_SI_SIGNO": sigqueue.offsetof("info.si_signo"),
+        "SIGQUEUE_USER": sigqueue.offsetof("user"),
+        "USER_SIGPENDING": user_struct.offsetof("sigpending"),
+        "K_SIGACTION_SHIFT": sched.k_sigaction.size.bit_length() - 1,
+        "SIGNAL_NOT_SIMPLE": sched.SIGNAL_GROUP_EXIT | sched.SIGNAL_CLD_MASK,
+        "JOBCTL_STOP_PENDING": sched.JOBCTL_STOP_PENDING,
+        "SYNCHRONOUS_MASK": SYNCHRONOUS_MASK, "SIMPLE_SIGNALS": SIMPLE_SIGNALS,
+        "SA_RESTORER": SA_RESTORER, "SA_RESETHAND": SA_RESETHAND, "SA_NODEFER": SA_NODEFER,
+        "UC_FLAGS": UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS,
+        "UC_STRICT_RESTORE_SS": UC_STRICT_RESTORE_SS,
+        "MINUS_REDZONE_AND_FXSAVE": -REDZONE_SIZE - FXSAVE_SIZE,
+        "MINUS_RT_SIGFRAME_SIZE": -rt_sigframe.size, "RT_SIGFRAME_WORDS": rt_sigframe.size >> 3,
+        "RT_SIGFRAME_SAVED_WORDS": rt_sigframe.offsetof("info") >> 3,
+        "RT_SIGFRAME_SPACE": rt_sigframe.size + 15 & ~15, "FXSAVE_WORDS": FXSAVE_SIZE >> 3,
+        "TASK_FXSAVE_MXCSR": task_struct.offsetof("fxsave") + 24, "MXCSR_MASK": MXCSR_MASK,
+        "ERESTART_RESTARTBLOCK": Errno.ERESTART_RESTARTBLOCK,
+        "ERESTART_NUMBERS": Errno.ERESTART_RESTARTBLOCK - Errno.ERESTARTSYS,
+        "ERESTARTNOHAND_FROM_FIRST": Errno.ERESTART_RESTARTBLOCK - Errno.ERESTARTNOHAND,
+        "MINUS_EINTR": -Errno.EINTR, "NOT_SIG_KERNEL_ONLY": ~SIG_KERNEL_ONLY_MASK,
+        "NOT_TIF_SIGPENDING": ~sched.TIF_SIGPENDING, "NOT_HANDLER_CLEARS": ~flags,
+        "FIX_EFLAGS": FIX_EFLAGS, "NOT_FIX_EFLAGS": ~FIX_EFLAGS,
+    }
+
+
 def _lazyinit_numbers() -> dict[str, int]:
     """Return what the example of lazy initialisation uses."""
     fields = {name.upper(): field.offset for kind in (lazy_init, li_request)
@@ -361,6 +431,7 @@ def numbers(rows: Sequence[Row]) -> dict[str, int]:
         ("uid", "uid"), ("euid", "euid"), ("gid", "gid"), ("egid", "egid"))}
     names |= _fault_numbers()
     names |= _fair_numbers()
+    names |= _signal_numbers()
     names |= _lazyinit_numbers()
     names |= {f"HC_{call.name}": call.value for call in HostCall}
     names |= {name: value for name, value in vars(sched).items() if name.startswith("WORK_")}

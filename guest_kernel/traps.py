@@ -70,7 +70,11 @@ _NAMES: Final = {
 }
 
 # Instructions of the kernel that access user memory, and where it goes on if that is impossible.
-EX_TABLE: Final = {"put_child_tid": "put_child_tid_fixup"}
+EX_TABLE: Final = {
+    "put_child_tid": "put_child_tid_fixup", "signal_put_frame": "signal_put_fixup",
+    "signal_put_fpstate": "signal_put_fixup", "signal_get_frame": "signal_get_fixup",
+    "signal_get_fpstate": "signal_get_fixup",
+}
 
 SELECTOR_ERROR_MASK: Final = 0xFFFC  # of a selector, what an error code holds: not the RPL
 

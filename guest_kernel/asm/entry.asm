@@ -161,6 +161,7 @@ exit_work:
     test dword ptr [rax + TASK_TI_FLAGS], TIF_SIGPENDING
     jz exit_work_call
     fxsave64 [rax + TASK_FXSAVE]  ; for the frame of a handler
+    jmp deliver_signal         ; signal.asm; what it cannot do comes back
 exit_work_call:
     HOST_CALL HC_EXIT_WORK
     mov rax, gs:[PCPU_WORK]

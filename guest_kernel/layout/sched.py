@@ -24,7 +24,7 @@ from guest_kernel.layout.list import hlist_head, hlist_node, list_head
 from guest_kernel.layout.mm_types import mm_struct
 from guest_kernel.layout.rbtree import rb_node, rb_root_cached
 from guest_kernel.layout.sem_types import sysv_sem
-from guest_kernel.layout.signal import user_struct
+from guest_kernel.layout.signal import sigqueue, user_struct
 from guest_kernel.layout.xarray import idr
 
 THREAD_SIZE: Final = 16384  # a kernel stack
@@ -497,6 +497,8 @@ class task_struct(Struct):
     real_blocked = U64("signals that are blocked, while sigtimedwait(2) changes it")
     saved_sigmask = U64("to restore after sigsuspend(2)")
     pending = Embed(sigpending, "signals to this thread")
+    sigqueue_cache = Ptr(lambda: sigqueue, "kept for the next signal that it sends, or NULL",
+                         writer="both")
     robust_list = VoidPtr("user address of the robust futex list head")
     restart_block = Embed(restart_block, "state of a sleeping system call")
     wait = Embed(wait_queue_entry, "the first queue it sleeps on; private is NULL: there is none")

@@ -3,7 +3,20 @@
 See: Linux arch/x86/include/asm/sigframe.h, include/uapi/asm/sigcontext.h, asm-generic/ucontext.h.
 """
 
+from typing import Final
+
+from emulator.arch.registers import RFLAGS
 from guest_kernel.layout.declare import U16, U32, U64, Array, Embed, Struct, VoidPtr
+
+REDZONE_SIZE: Final = 128  # below RSP, where leaf functions keep data
+
+# ucontext.uc_flags
+UC_SIGCONTEXT_SS: Final = 2
+UC_STRICT_RESTORE_SS: Final = 4
+
+# What rt_sigreturn may change in RFLAGS.
+FIX_EFLAGS: Final = int(RFLAGS.AC | RFLAGS.OF | RFLAGS.DF | RFLAGS.TF | RFLAGS.SF | RFLAGS.ZF
+                        | RFLAGS.AF | RFLAGS.PF | RFLAGS.CF | RFLAGS.RF)
 
 
 class sigcontext_64(Struct):

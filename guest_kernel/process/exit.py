@@ -86,6 +86,7 @@ from guest_kernel.signal.signal import (
     do_notify_parent,
     exit_cause,
     exit_signals,
+    exit_sigqueue_cache,
     flush_sigqueue,
     has_stopped_jobs,
     kill_pgrp,
@@ -130,6 +131,7 @@ _CLEAR_CHILD_TID: Final = task_struct.offsetof("clear_child_tid") >> 3
 _SIGNAL: Final = task_struct.offsetof("signal") >> 3
 _SIGHAND: Final = task_struct.offsetof("sighand") >> 3
 _PENDING: Final = task_struct.offsetof("pending.signal") >> 3
+_SIGQUEUE_CACHE: Final = task_struct.offsetof("sigqueue_cache") >> 3
 _SHARED_PENDING: Final = signal_struct.offsetof("shared_pending.signal") >> 3
 _TTY: Final = signal_struct.offsetof("tty") >> 3
 _LEADER: Final = signal_struct.offsetof("leader") >> 2
@@ -473,6 +475,8 @@ def _exit_signal(task: task_struct) -> None:
     put_process_slot(task)
     if u64[w + _PENDING]:
         flush_sigqueue(task.pending)
+    if u64[w + _SIGQUEUE_CACHE]:
+        exit_sigqueue_cache(task)
     put_sighand(k, u64[w + _SIGHAND] & PHYSICAL_MASK)
     u64[w + _SIGHAND] = 0
     if group_dead:

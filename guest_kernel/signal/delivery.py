@@ -20,7 +20,13 @@ from guest_kernel.errors import Errno, SyscallError
 from guest_kernel.kernel import Kernel
 from guest_kernel.layout.ptrace import pt_regs
 from guest_kernel.layout.sched import WORK_LOAD_FPU, task_struct
-from guest_kernel.layout.sigframe import rt_sigframe
+from guest_kernel.layout.sigframe import (
+    FIX_EFLAGS,
+    REDZONE_SIZE,
+    UC_SIGCONTEXT_SS,
+    UC_STRICT_RESTORE_SS,
+    rt_sigframe,
+)
 from guest_kernel.mm.uaccess import copy_from_user, copy_to_user
 from guest_kernel.process.coredump import do_coredump
 from guest_kernel.process.exit import do_group_exit
@@ -52,14 +58,8 @@ from guest_kernel.signal.signal import (
 from guest_kernel.syscall_table import number
 from guest_kernel.syscalls import SYSCALL_DEFINE
 
-REDZONE_SIZE: Final = 128  # below RSP, where leaf functions keep data
-UC_SIGCONTEXT_SS: Final = 2
-UC_STRICT_RESTORE_SS: Final = 4
 _NO_SYSCALL: Final = (1 << 64) - 1
 _SYSCALL_SIZE: Final = 2  # of the SYSCALL instruction
-# What rt_sigreturn may change in RFLAGS: FIX_EFLAGS.
-_FIX_EFLAGS: Final = int(RFLAGS.AC | RFLAGS.OF | RFLAGS.DF | RFLAGS.TF | RFLAGS.SF | RFLAGS.ZF
-                         | RFLAGS.AF | RFLAGS.PF | RFLAGS.CF | RFLAGS.RF)
 _HANDLER_CLEARS: Final = int(RFLAGS.DF | RFLAGS.RF | RFLAGS.TF)
 
 # rt_sigframe as a whole, and its part that rt_sigreturn reads: pretcode; uc_flags uc_link; ss_sp
@@ -178,8 +178,8 @@ def _setup_rt_frame(current: task_struct, regs: pt_regs, ksig: ksignal) -> None:
         top, on_stack = base + size, True
     fpstate = top - FXSAVE_SIZE & ~63
     frame = (fpstate - _FRAME_SIZE & ~15) - 8
-    if on_stack and not base < frame <= base + size:
-        raise SyscallError(Errno.EFAULT)  # it would overflow the alternate stack
+    if frame < 0 or (on_stack and not base < frame <= base + size):
+        raise SyscallError(Errno.EFAULT)  # e.g. it would overflow the alternate stack
     mask = (current.saved_sigmask if u32[(pa >> 2) + _RESTORE_SIGMASK]
             else u64[task + _BLOCKED])
     sas_ss_flags = u32[(pa >> 2) + _SAS_SS_FLAGS]
@@ -249,7 +249,7 @@ def _restore_frame(current: task_struct) -> int:
         restore_altstack(current, ss_sp, ss_flags, ss_size, sp)  # before RSP, as since Linux 6.12
     u8[regs : regs + REGS.size] = REGS.pack(
         r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, _NO_SYSCALL, ip, cs | 3,
-        u64[r + _FLAGS] & ~_FIX_EFLAGS | rflags & _FIX_EFLAGS, new_sp,
+        u64[r + _FLAGS] & ~FIX_EFLAGS | rflags & FIX_EFLAGS, new_sp,
         ss | 3 if uc_flags & UC_STRICT_RESTORE_SS else USER_DS)
     fxsave = pa + _FXSAVE
     u8[fxsave : fxsave + FXSAVE_SIZE] = image

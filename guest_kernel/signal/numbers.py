@@ -105,8 +105,23 @@ def sigmask(number: int) -> int:
     return 1 << (number - 1)
 
 
+def _set_of(*actions: Disposition) -> int:
+    return sum(sigmask(n) for n in range(1, _NSIG + 1) if default_action(n) in actions)
+
+
+SIG_KERNEL_IGNORE_MASK: Final = _set_of(Disposition.IGN, Disposition.CONT)
+SIG_KERNEL_STOP_MASK: Final = _set_of(Disposition.STOP)
+SIG_KERNEL_COREDUMP_MASK: Final = _set_of(Disposition.CORE)
+
+# Those of exceptions, which are taken first.
+SYNCHRONOUS_MASK: Final = sum(map(sigmask, (SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE, SIGSYS)))
+
 # These two can be neither blocked, nor ignored, nor handled.
 SIG_KERNEL_ONLY_MASK: Final = sigmask(SIGKILL) | sigmask(SIGSTOP)
+
+# Standard ones that have nothing special: what asm/signal.asm takes.
+SIMPLE_SIGNALS: Final = (sigmask(SIGRTMIN) - 1) & ~(
+    SYNCHRONOUS_MASK | SIG_KERNEL_STOP_MASK | SIG_KERNEL_ONLY_MASK)
 
 # ---- k_sigaction.handler, if it is no address
 SIG_DFL: Final = 0

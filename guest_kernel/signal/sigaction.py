@@ -20,12 +20,12 @@ from guest_kernel.signal.numbers import (
     _NSIG,
     SIG_DFL,
     SIG_IGN,
+    SIG_KERNEL_IGNORE_MASK,
     SIG_KERNEL_ONLY_MASK,
     UAPI_SA_FLAGS,
     sigmask,
 )
 from guest_kernel.signal.signal import (
-    SIG_KERNEL_IGNORE_MASK,
     flush_task_sigqueue,
     recalc_sigpending,
     set_current_blocked,

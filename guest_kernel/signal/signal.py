@@ -89,34 +89,20 @@ from guest_kernel.signal.numbers import (
     SI_USER,
     SIG_DFL,
     SIG_IGN,
+    SIG_KERNEL_COREDUMP_MASK,
+    SIG_KERNEL_IGNORE_MASK,
     SIG_KERNEL_ONLY_MASK,
-    SIGBUS,
+    SIG_KERNEL_STOP_MASK,
     SIGCHLD,
     SIGCONT,
-    SIGFPE,
-    SIGILL,
     SIGKILL,
     SIGRTMIN,
-    SIGSEGV,
     SIGSTOP,
-    SIGSYS,
-    SIGTRAP,
-    Disposition,
-    default_action,
+    SYNCHRONOUS_MASK,
     sigmask,
 )
 from guest_kernel.syscalls import SYSCALL_DEFINE, Int, Long, ULong, UserPtr
 
-
-def _set_of(*actions: Disposition) -> int:
-    return sum(sigmask(n) for n in range(1, _NSIG + 1) if default_action(n) in actions)
-
-
-SIG_KERNEL_IGNORE_MASK: Final = _set_of(Disposition.IGN, Disposition.CONT)
-SIG_KERNEL_STOP_MASK: Final = _set_of(Disposition.STOP)
-SIG_KERNEL_COREDUMP_MASK: Final = _set_of(Disposition.CORE)
-SYNCHRONOUS_MASK: Final = (sigmask(SIGSEGV) | sigmask(SIGBUS) | sigmask(SIGILL) | sigmask(SIGTRAP)
-                           | sigmask(SIGFPE) | sigmask(SIGSYS))
 _SIGKILL: Final = sigmask(SIGKILL)
 _NOT_SIGPENDING: Final = ~TIF_SIGPENDING & (1 << 64) - 1
 _SIGCONT: Final = sigmask(SIGCONT)
@@ -143,6 +129,7 @@ _REAL_BLOCKED: Final = task_struct.offsetof("real_blocked") >> 3
 _SYSCALL_WORK: Final = task_struct.offsetof("thread_info.syscall_work") >> 3
 _JOBCTL: Final = task_struct.offsetof("jobctl") >> 3
 _USER: Final = task_struct.offsetof("user") >> 3
+_SIGQUEUE_CACHE: Final = task_struct.offsetof("sigqueue_cache") >> 3
 _PARENT: Final = task_struct.offsetof("parent") >> 3
 _UTIME: Final = task_struct.offsetof("utime") >> 3
 _STIME: Final = task_struct.offsetof("stime") >> 3
@@ -266,7 +253,8 @@ def flush_sigqueue(queue: sigpending, mask: int = (1 << 64) - 1) -> None:
     queue.signal &= ~mask
     for entry in list_for_each_entry(queue.list, sigqueue, "list"):
         if sigmask(entry.info.si_signo) & mask:
-            _free_sigqueue(entry)
+            _unlink_sigqueue(entry.k, entry.pa)
+            kmem_cache_free(entry.k, entry.pa)
 
 
 def flush_task_sigqueue(task: task_struct, mask: int) -> None:
@@ -276,12 +264,19 @@ def flush_task_sigqueue(task: task_struct, mask: int) -> None:
         flush_sigqueue(thread.pending, mask)
 
 
-def _free_sigqueue(entry: sigqueue) -> None:
-    k, pa = entry.k, entry.pa
-    list_del_va(k.u64, entry.va)
+def _unlink_sigqueue(k: Kernel, pa: int) -> None:
+    list_del_va(k.u64, PAGE_OFFSET + pa)
     user = k.u64[(pa + _QUEUE_USER) >> 3] & PHYSICAL_MASK
     k.i32[(user + _USER_SIGPENDING) >> 2] -= 1
-    kmem_cache_free(k, pa)
+
+
+def exit_sigqueue_cache(task: task_struct) -> None:
+    """Free the queue entry that a task which ends has kept for the next signal that it sends."""
+    place = (task.pa >> 3) + _SIGQUEUE_CACHE
+    pa = task.k.u64[place] & PHYSICAL_MASK
+    if pa:
+        task.k.u64[place] = 0
+        kmem_cache_free(task.k, pa)
 
 
 def _queue_signal(task: task_struct, signal: int, pending: int, info: bytes, *,
@@ -300,10 +295,15 @@ def _queue_signal(task: task_struct, signal: int, pending: int, info: bytes, *,
     count = ((user & PHYSICAL_MASK) + _USER_SIGPENDING) >> 2
     if not override_rlimit and k.i32[count] >= u64[(signal >> 3) + _RLIM_SIGPENDING]:
         return False
-    try:
-        pa = kmem_cache_alloc(k, k.slab_memo.get(sigqueue) or struct_cache(k, sigqueue))
-    except OutOfFrames:
-        return False
+    cache = ((k.u64[k.current_index] & PHYSICAL_MASK) >> 3) + _SIGQUEUE_CACHE
+    pa = u64[cache] & PHYSICAL_MASK
+    if pa:
+        u64[cache] = 0
+    else:
+        try:
+            pa = kmem_cache_alloc(k, k.slab_memo.get(sigqueue) or struct_cache(k, sigqueue))
+        except OutOfFrames:
+            return False
     k.i32[count] += 1
     k.u8[pa : pa + sigqueue.size] = bytes(sigqueue.size)
     k.u8[pa + _INFO : pa + _INFO + INFO_SIZE] = info
@@ -840,8 +840,11 @@ def _next_signal(waiting: int) -> int:
     return (waiting & -waiting).bit_length()
 
 
-def _collect_signal(k: Kernel, pending: int, sig: int) -> bytes:
-    """Take a signal out of the set at ``pending``; return its siginfo."""
+def _collect_signal(k: Kernel, task: int, pending: int, sig: int) -> bytes:
+    """Take a signal out of the set at ``pending``; return its siginfo.
+
+    ``task``, which takes it, keeps its queue entry for the next signal that it sends.
+    """
     u64, u32 = k.u64, k.u32
     first = 0
     node = u64[pending >> 3] & PHYSICAL_MASK
@@ -856,7 +859,12 @@ def _collect_signal(k: Kernel, pending: int, sig: int) -> bytes:
     if not first:
         return _KILL.pack(sig, 0, SI_USER, 0, 0)  # nothing was known, or there was no room for it
     info = bytes(k.u8[first + _INFO : first + _INFO + INFO_SIZE])
-    _free_sigqueue(sigqueue(k, first))
+    _unlink_sigqueue(k, first)
+    cache = (task >> 3) + _SIGQUEUE_CACHE
+    if u64[cache]:
+        kmem_cache_free(k, first)
+    else:
+        u64[cache] = PAGE_OFFSET + first
     return info
 
 
@@ -876,7 +884,7 @@ def dequeue_signal(task: task_struct, blocked: int) -> tuple[int, bytes]:
     sig, info = 0, b""
     if waiting:
         sig = _next_signal(waiting)
-        info = _collect_signal(k, pending, sig)
+        info = _collect_signal(k, pa, pending, sig)
         if 1 << sig - 1 & SIG_KERNEL_STOP_MASK:
             task.jobctl |= JOBCTL_STOP_DEQUEUED
     recalc_sigpending(task)
