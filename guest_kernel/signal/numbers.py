@@ -153,6 +153,8 @@ SI_MESGQ: Final = -3
 SI_ASYNCIO: Final = -4
 SI_SIGIO: Final = -5
 SI_TKILL: Final = -6  # tkill(2), tgkill(2)
+SI_DETHREAD: Final = -7  # execve(2), to the other threads
+SI_ASYNCNL: Final = -60  # a name was looked up
 
 # SIGILL
 ILL_ILLOPC: Final = 1  # illegal opcode
@@ -204,3 +206,10 @@ POLL_MSG: Final = 3
 POLL_ERR: Final = 4
 POLL_PRI: Final = 5
 POLL_HUP: Final = 6
+
+# The greatest positive si_code of a signal that has its own; the others', as SIGPOLL's.
+NSIGPOLL: Final = POLL_HUP
+NSIG_CODES: Final[dict[int, int]] = {
+    SIGILL: 11, SIGFPE: 15, SIGSEGV: 10, SIGBUS: 5, SIGTRAP: 6, SIGCHLD: 6, SIGIO: NSIGPOLL,
+    SIGSYS: 2,
+}

@@ -81,9 +81,13 @@ from guest_kernel.signal.numbers import (
     CLD_EXITED,
     CLD_KILLED,
     CLD_STOPPED,
+    NSIG_CODES,
+    NSIGPOLL,
     SA_NOCLDSTOP,
     SA_NOCLDWAIT,
     SA_RESETHAND,
+    SI_ASYNCNL,
+    SI_DETHREAD,
     SI_KERNEL,
     SI_TKILL,
     SI_USER,
@@ -990,24 +994,45 @@ def sys_tgkill(current: task_struct, tgid: Int, pid: Int, sig: Int) -> int:
     return 0
 
 
-def _copy_siginfo(current: task_struct, va: int, sig: int, nr: int) -> bytes:
+def _known_siginfo_layout(sig: int, code: int) -> bool:
+    """Tell whether the kernel knows what is in a siginfo.  See Linux known_siginfo_layout()."""
+    if code == SI_KERNEL:
+        return True
+    if code > SI_USER:
+        return code <= NSIG_CODES.get(sig, NSIGPOLL)
+    return code >= SI_DETHREAD or code == SI_ASYNCNL
+
+
+def _copy_siginfo_from_user(current: task_struct, va: int, sig: int) -> bytes:
     """Return the siginfo that a program has made up, with ``sig`` put in.
 
     Raises:
-        SyscallError: EFAULT.  EPERM: it claims to be the kernel's or kill(2)'s, and is for
-            another process.
+        SyscallError: EFAULT.  E2BIG: it is of a kind that is not known, and does not end with
+            zeros.
     """
-    info = copy_from_user(current.k, va, SIGINFO_SIZE)[:INFO_SIZE]
+    info = copy_from_user(current.k, va, SIGINFO_SIZE)
+    if (not _known_siginfo_layout(sig, _CODE.unpack_from(info, 8)[0])
+            and any(info[INFO_SIZE:])):
+        raise SyscallError(Errno.E2BIG)
+    return _CODE.pack(sig) + info[4:INFO_SIZE]
+
+
+def _check_siginfo(current: task_struct, info: bytes, nr: int) -> None:
+    """Refuse a siginfo that claims to be the kernel's or kill(2)'s, but from a thread to itself.
+
+    Raises:
+        SyscallError: EPERM.
+    """
     code = _CODE.unpack_from(info, 8)[0]
-    if (code >= 0 or code == SI_TKILL) and nr != current.tgid:
+    if (code >= 0 or code == SI_TKILL) and nr != current.pid:
         raise SyscallError(Errno.EPERM)
-    return _CODE.pack(sig) + info[4:]
 
 
 @SYSCALL_DEFINE
 def sys_rt_sigqueueinfo(current: task_struct, pid: Int, sig: Int, uinfo: UserPtr) -> int:
     """Send a signal with data to a process.  See rt_sigqueueinfo(2)."""
-    info = _copy_siginfo(current, uinfo, sig, pid)
+    info = _copy_siginfo_from_user(current, uinfo, sig)
+    _check_siginfo(current, info, pid)
     task = find_task_by_vpid(current.k, pid)
     if task is None:
         raise SyscallError(Errno.ESRCH)
@@ -1019,9 +1044,10 @@ def sys_rt_sigqueueinfo(current: task_struct, pid: Int, sig: Int, uinfo: UserPtr
 def sys_rt_tgsigqueueinfo(current: task_struct, tgid: Int, pid: Int, sig: Int,
                           uinfo: UserPtr) -> int:
     """Send a signal with data to a thread.  See rt_tgsigqueueinfo(2)."""
+    info = _copy_siginfo_from_user(current, uinfo, sig)
     if pid <= 0 or tgid <= 0:
         raise SyscallError(Errno.EINVAL)
-    info = _copy_siginfo(current, uinfo, sig, tgid)
+    _check_siginfo(current, info, pid)
     do_send_specific(current, tgid, pid, sig, info)
     return 0
 

@@ -15,6 +15,12 @@ static int thread_main(void *unused)
 	seen = get_pending();
 	CALL(rt_sigtimedwait, &rt, &info, NULL, SIGSET_SIZE);
 	say("value %d\n", info.si_value.sival_int);
+	/* As if by kill(2) or tkill(2): only from a thread to itself. */
+	info.si_code = SI_TKILL;
+	CALL(rt_tgsigqueueinfo, getpid(), getpid(), 0, &info);
+	CALL(rt_tgsigqueueinfo, getpid(), tid, 0, &info);
+	CALL(rt_sigqueueinfo, getpid(), 0, &info);
+	CALL(rt_sigqueueinfo, tid, 0, &info);
 	step = 3;
 	return 0;
 }
@@ -44,6 +50,7 @@ int main(void)
 	CALL(rt_tgsigqueueinfo, self, 0, 44, &info);
 	CALL(rt_tgsigqueueinfo, -1, self, 44, &info);
 	CALL(rt_tgsigqueueinfo, self, self, 44, NULL);
+	CALL(rt_tgsigqueueinfo, 0, self, 44, NULL);
 	info.si_code = SI_TKILL;
 	CALL(rt_tgsigqueueinfo, self, self, 44, &info);
 	CALL(rt_tgsigqueueinfo, getppid(), getppid(), 0, &info);
