@@ -31,10 +31,18 @@ static int moves(void)
 
 	for (int i = 0; i < MEMBERS; i++)
 		before[i] = counts[i];
-	pause_ms(10);
+	pause_ms(5);
 	for (int i = 0; i < MEMBERS; i++)
 		moved += counts[i] != before[i];
 	return moved;
+}
+
+/* Wait until so many move at a time. */
+static void show_moves(int expected)
+{
+	while (moves() < expected)
+		;
+	say("%d move\n", expected);
 }
 
 int main(void)
@@ -52,19 +60,18 @@ int main(void)
 	}
 	group = members[0];
 	CHECK(getpgid(members[2]) == group);
-	while (moves() < MEMBERS)
-		;
+	show_moves(3);
 	SHOW(kill(-group, SIGTSTP));
 	show_all("stopped", WUNTRACED);
 	SHOW(moves());
 	SHOW(waitpid(-group, &status, WNOHANG | WUNTRACED));
 	SHOW(kill(-group, SIGCONT));
 	show_all("continued", WCONTINUED);
-	SHOW(moves());
+	show_moves(3);
 	/* One alone, and the group is half stopped. */
 	SHOW(kill(members[1], SIGSTOP));
 	CHECK(waitpid(-group, &status, WUNTRACED) == members[1]);
-	SHOW(moves());
+	show_moves(2);
 	/* What a stopped one is sent waits until it goes on; SIGKILL does not. */
 	SHOW(kill(-group, SIGTERM));
 	reap("first", members[0]);

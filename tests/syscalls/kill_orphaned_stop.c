@@ -32,8 +32,11 @@ int main(void)
 		middle = spawn();
 		if (!middle) {
 			setpgid(0, 0);
-			if (!spawn())
+			middle = spawn();
+			if (!middle)
 				orphan();
+			await(middle, WSTOPPED);
+			pids[2] = 1;
 			for (;;)
 				pause();
 		}
@@ -46,7 +49,7 @@ int main(void)
 	wait_for(step, 2);
 	/* The group of the middle one is not orphaned: its parent is in its session. */
 	kill(pids[0], SIGTSTP);
-	pause_ms(5);
+	wait_for(&pids[2], 1);
 	/* The leader ends: now it is, and has a stopped member, so all get SIGHUP, SIGCONT. */
 	kill(leader, SIGKILL);
 	reap("leader", leader);

@@ -6,7 +6,7 @@ static volatile int *step;
 /* kind: 0 nanosleep, 1 clock_nanosleep, 2 clock_nanosleep until */
 static void show_sleep(const char *what, int kind, int signal, int flags)
 {
-	static const struct timespec length = { 0, 60000000 };
+	static const struct timespec length = { 0, 120000000 };
 	pid_t child;
 
 	say("%s, %s%s\n", what, signal_name(signal), flags & SA_RESTART ? " SA_RESTART" : "");
@@ -25,14 +25,14 @@ static void show_sleep(const char *what, int kind, int signal, int flags)
 			CALL(clock_nanosleep, CLOCK_MONOTONIC, 0, &length, &left);
 		} else {
 			before = clock_now(CLOCK_MONOTONIC);
-			until.tv_sec = (before + 60000000) / 1000000000;
-			until.tv_nsec = (before + 60000000) % 1000000000;
+			until.tv_sec = (before + 120000000) / 1000000000;
+			until.tv_nsec = (before + 120000000) % 1000000000;
 			CALL(clock_nanosleep, CLOCK_MONOTONIC, TIMER_ABSTIME, &until, &left);
 		}
 		passed = clock_now(CLOCK_MONOTONIC) - before;
-		say("  slept %s, rest %s\n", passed >= 60000000 ? "all" : "a part",
+		say("  slept %s, rest %s\n", passed >= 120000000 ? "all" : "a part",
 		    left.tv_sec == 99 ? "not stored"
-		    : left.tv_sec || left.tv_nsec > 60000000 ? "wrong" : "stored");
+		    : left.tv_sec || left.tv_nsec > 120000000 ? "wrong" : "stored");
 		show_notes("  after it");
 		_exit(0);
 	}

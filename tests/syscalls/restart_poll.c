@@ -40,7 +40,10 @@ static void show_poll(const char *what, int timeout, int signal, int flags)
 	if (timeout < 0) {
 		char byte;
 
-		pause_ms(5);
+		if (signal == SIGUSR1)
+			wait_for(step, 2);
+		else
+			pause_ms(5);
 		say("it %s\n", *step == 2 ? "has returned" : "sleeps on");
 		write(pipe_ends[1], "x", 1);
 		reap("child", child);
@@ -55,10 +58,10 @@ int main(void)
 	step = share_pages(1);
 	if (pipe(pipe_ends))
 		die("make a pipe");
-	show_poll("for a time", 60, SIGUSR1, 0);
-	show_poll("for a time", 60, SIGUSR1, SA_RESTART);
-	show_poll("for a time", 60, SIGUSR2, 0);
-	show_poll("for a time", 60, SIGSTOP, 0);
+	show_poll("for a time", 120, SIGUSR1, 0);
+	show_poll("for a time", 120, SIGUSR1, SA_RESTART);
+	show_poll("for a time", 120, SIGUSR2, 0);
+	show_poll("for a time", 120, SIGSTOP, 0);
 	show_poll("for ever", -1, SIGUSR1, 0);
 	show_poll("for ever", -1, SIGUSR1, SA_RESTART);
 	show_poll("for ever", -1, SIGSTOP, 0);

@@ -37,7 +37,10 @@ static void show_wait(const char *what, int flags, int id)
 	await(child, WSTOPPED);
 	kill(child, SIGCONT);
 	kill(child, SIGUSR1);
-	pause_ms(5);
+	if (flags & SA_RESTART)
+		pause_ms(5);
+	else
+		wait_for(step, 2); /* it has returned, and says so to the grandchild */
 	*step = 2;
 	reap("child", child);
 	*step = 0;

@@ -17,7 +17,8 @@ static void show_children(const char *what)
 	child = spawn();
 	if (!child)
 		_exit(3);
-	pause_ms(5);
+	while (!kill(child, 0))
+		pause_ms(1);
 	CALL(waitid, P_ALL, 0, &info, WEXITED | WNOHANG, NULL);
 	show_notes("handler");
 }

@@ -53,7 +53,7 @@ int main(void)
 	kill(child, SIGCONT);
 	show_next("continue", child);
 	kill(child, SIGSTOP);
-	pause_ms(3);
+	await(child, WSTOPPED);
 	kill(child, SIGTERM);
 	kill(child, SIGCONT);
 	await(child, WEXITED);

@@ -80,7 +80,7 @@ static inline long queue_value(pid_t pid, int signal, int value)
 static inline void let_sleep(volatile int *word, int value)
 {
 	wait_for(word, value);
-	pause_ms(5);
+	pause_ms(20);
 }
 
 static inline kernel_set get_mask(void)
