@@ -380,6 +380,7 @@ def _signal_numbers() -> dict[str, int]:
     flags = int(RFLAGS.DF | RFLAGS.RF | RFLAGS.TF)
     return frame | task | signal | action | {
         "SIGPENDING_SIGNAL": sched.sigpending.offsetof("signal"),
+        "SIGQUEUE_FLAGS": sigqueue.offsetof("flags"),
         "SIGQUEUE_INFO": sigqueue.offsetof("info"),
         "SIGQUEUE_SI_SIGNO": sigqueue.offsetof("info.si_signo"),
         "SIGQUEUE_USER": sigqueue.offsetof("user"),

@@ -55,6 +55,8 @@ deliver_found:
     je exit_work_call
     cmp [r11 + SIGQUEUE_SI_SIGNO], eax
     jne exit_work_call
+    cmp dword ptr [r11 + SIGQUEUE_FLAGS], 0
+    jne exit_work_call         ; it is part of a timer
     mov r10, rbx
     shl r10, K_SIGACTION_SHIFT
     add r10, [r13 + TASK_SIGHAND]

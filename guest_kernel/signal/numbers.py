@@ -119,9 +119,9 @@ SYNCHRONOUS_MASK: Final = sum(map(sigmask, (SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SI
 # These two can be neither blocked, nor ignored, nor handled.
 SIG_KERNEL_ONLY_MASK: Final = sigmask(SIGKILL) | sigmask(SIGSTOP)
 
-# Standard ones that have nothing special: what asm/signal.asm takes.
+# Standard ones that have nothing special: what asm/signal.asm takes.  SIGALRM starts a timer anew.
 SIMPLE_SIGNALS: Final = (sigmask(SIGRTMIN) - 1) & ~(
-    SYNCHRONOUS_MASK | SIG_KERNEL_STOP_MASK | SIG_KERNEL_ONLY_MASK)
+    SYNCHRONOUS_MASK | SIG_KERNEL_STOP_MASK | SIG_KERNEL_ONLY_MASK | sigmask(SIGALRM))
 
 # ---- k_sigaction.handler, if it is no address
 SIG_DFL: Final = 0
