@@ -216,9 +216,12 @@ modes = st.composite(_modes)()
 text = st.lists(st.one_of(st.sampled_from(list(CONTROLS)), st.sampled_from(list(b"ab c_X7\t")),
                           st.integers(0, 255)), max_size=40).map(bytes)
 umlauts = st.text(alphabet="aä€\t \x7f\x17\x15\n", max_size=30).map(str.encode)
+pasted = st.lists(st.one_of(
+    st.text(alphabet="ab XYZ09~\xff", min_size=10, max_size=150).map(lambda s: s.encode("latin-1")),
+    st.sampled_from([bytes((c,)) for c in CONTROLS])), max_size=6).map(b"".join)
 steps = st.lists(st.one_of(
     st.tuples(st.just("set"), modes),
-    st.tuples(st.just("type"), st.one_of(text, umlauts)),
+    st.tuples(st.just("type"), st.one_of(text, umlauts, pasted)),
     st.tuples(st.just("write"), st.one_of(text, umlauts)),
     st.tuples(st.just("read"), st.integers(1, 50)),
 ), min_size=1, max_size=12)

@@ -29,6 +29,9 @@ ECHO_DISCARD_WATERMARK: Final = N_TTY_BUF_SIZE - (ECHO_BLOCK + 32)
 MASK: Final = N_TTY_BUF_SIZE - 1
 NL, CR, TAB, BS = b"\n\r\t\b"
 
+# What is echoed as it is, and moves the cursor by one column.
+PLAIN: Final = bytes(range(0x20, 0x7F))
+
 # The kernel's classes of characters are Latin-1's: lib/ctype.c.
 IS_CONTROL: Final = bytes(c < 32 or c == 0x7F for c in range(256))
 
@@ -246,6 +249,15 @@ class Line:
         tail, commit = data.echo_tail, data.echo_commit
         while tail != commit:
             c = echo[tail & MASK]
+            if c in PLAIN and not self.oflag & t.OLCUC and space:
+                start = tail & MASK
+                run = bytes(echo[start : start + min(commit - tail, space)])
+                run = run[: len(run) - len(run.lstrip(PLAIN))]
+                out += run
+                space -= len(run)
+                data.column += len(run) if self.oflag & t.OPOST else 0
+                tail += len(run)
+                continue
             if c != ECHO_OP_START:
                 if self.oflag & t.OPOST:
                     taken = self._output_char(c, out, space)

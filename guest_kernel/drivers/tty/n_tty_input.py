@@ -12,6 +12,7 @@ from guest_kernel.drivers.tty.flow import start_tty, stop_tty
 from guest_kernel.drivers.tty.line import (
     BS,
     CR,
+    ECHO_BLOCK,
     ECHO_OP_ERASE_TAB,
     ECHO_OP_MOVE_BACK_COL,
     ECHO_OP_SET_CANON_COL,
@@ -26,6 +27,8 @@ from guest_kernel.layout.tty import N_TTY_BUF_SIZE, n_tty_data
 from guest_kernel.sched.wait import wake_up
 from guest_kernel.signal.numbers import SIGINT, SIGQUIT, SIGTSTP
 from guest_kernel.signal.signal import kill_pgrp
+
+LONG: Final = 16  # it is worth looking for runs in so many bytes
 
 # What VWERASE takes for a part of a word.
 IS_WORD: Final = bytes(
@@ -259,21 +262,60 @@ class InputLine(Line):
         elif self.lflag & t.EXTPROC:
             self._put_all(bytes(map(self._strip, chunk)))
         else:
-            special = data.char_map.tolist()
-            for c in map(self._strip, chunk):
-                if data.lnext:
-                    data.lnext = 0
-                    self._receive_char(c)
-                elif special[c >> 6] >> (c & 63) & 1:
-                    self._receive_special(c)
-                else:
-                    self._receive_char(c)
+            self._receive_typed(bytes(map(self._strip, chunk)))
             self.flush_echoes()
         if self.is_canon():
             return
         data.commit_head = data.read_head
         if self.read_cnt():
             wake_up(self.tty.read_wait)
+
+    def _receive_typed(self, chunk: bytes) -> None:
+        """Take characters one by one, but for runs of such as mean and look like nothing else.
+
+        Such runs are taken at once, as far as no echo would be sent in between.
+        """
+        data = self.data
+        special = data.char_map.tolist()
+        plain = b""
+        if len(chunk) >= LONG and not self.iflag & t.IXANY:
+            plain = bytes(c for c in range(0x20, ECHO_OP_START)
+                          if c != 0x7F and not special[c >> 6] >> (c & 63) & 1)
+        place = 0
+        while place < len(chunk):
+            if plain and not data.lnext and not data.erasing:
+                run = chunk[place : place + self._echo_room()]
+                run = run[: len(run) - len(run.lstrip(plain))]
+                if run:
+                    self._receive_run(run)
+                    place += len(run)
+                    continue
+            c = chunk[place]
+            place += 1
+            if data.lnext:
+                data.lnext = 0
+                self._receive_char(c)
+            elif special[c >> 6] >> (c & 63) & 1:
+                self._receive_special(c)
+            else:
+                self._receive_char(c)
+
+    def _echo_room(self) -> int:
+        """Return how many characters can be echoed before a block is full and sent."""
+        if not self.lflag & t.ECHO:
+            return N_TTY_BUF_SIZE
+        data = self.data
+        return max(ECHO_BLOCK - 3 - (data.echo_head - data.echo_tail), 0)  # 2 for the column
+
+    def _receive_run(self, run: bytes) -> None:
+        """Take characters that mean themselves and are echoed as they are."""
+        data = self.data
+        if self.lflag & t.ECHO:
+            if data.canon_head == data.read_head:
+                self.add_echo(ECHO_OP_START, ECHO_OP_SET_CANON_COL)
+            self.add_echo(*run)
+            data.echo_mark = data.echo_head
+        self._put_all(run)
 
     def _put_all(self, chunk: bytes) -> None:
         head = self.data.read_head
