@@ -347,7 +347,7 @@ def _fair_numbers() -> dict[str, int]:
         "RQ_TASKS_LEFTMOST": sched_data.offsetof("runqueues.cfs.tasks_timeline.rb_leftmost"),
         "CACHED_STACKS": sched_data.offsetof("cached_stacks"),
         "NR_CACHED_STACKS": sched.NR_CACHED_STACKS,
-        "RQ_EXPIRES_NEXT": sched_data.offsetof("expires_next"),
+        "RQ_EXPIRES_NEXT": sched_data.offsetof("hrtimer_bases.expires_next"),
         "FAIR_SCHED_CLASS": sched.FAIR_SCHED_CLASS, "FAIR_FAR": fair.FAR,
         "NICE_0_LOAD": sched.NICE_0_LOAD, "NICE_0_SHIFT": sched.NICE_0_LOAD.bit_length() - 1,
         "NICE_0_SHIFT_PLUS_1": sched.NICE_0_LOAD.bit_length(),

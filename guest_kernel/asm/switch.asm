@@ -15,12 +15,20 @@ schedule_switch:
     mov rax, gs:[PCPU_CURRENT_TASK]
     mov rdi, rax
     call __switch_to_asm
-    ; Here as the task that was switched to.
+; Here as the task that was switched to.
+switched_to:
+    mov rax, gs:[PCPU_CPUTIMERS_ACTIVE]
+    test rax, rax
+    jnz switched_to_cputimers
+switched_to_dead:
     mov rax, gs:[PCPU_PREV_DEAD]
     test rax, rax
     jnz finish_task_switch
 schedule_stays:
     ret
+switched_to_cputimers:
+    HOST_CALL HC_CPUTIMERS
+    jmp switched_to_dead
 
 ; The same for a task that an interrupt has found in ring 0: it stays runnable whatever its state.
 preempt_schedule_irq:
@@ -106,10 +114,7 @@ load_bases:
 ; Where a new task begins: copy_thread() has put this address and six registers on its stack.
 ; RBX: 0, or not 0 for a kernel thread.  RSP: pt_regs.
 ret_from_fork:
-    mov rax, gs:[PCPU_PREV_DEAD]
-    test rax, rax
-    jz schedule_tail
-    call finish_task_switch
+    call switched_to
 ; Store its number where clone(2) was told to.  If that cannot be done, the child runs all the same.
 schedule_tail:
     mov rax, gs:[PCPU_CURRENT_TASK]

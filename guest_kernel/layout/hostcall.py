@@ -23,3 +23,4 @@ class HostCall(IntEnum):
     START_SLEEP_TIMER = 15  # wake current in pcpu_hot.arg ns; less than 0: not
     STOP_SLEEP_TIMER = 16  # do not wake it any more
     PROGRAM_EVENT = 17  # interrupt at pcpu_hot.arg, monotonic ns
+    CPUTIMERS = 18  # current has begun to run, and there are timers on CPU time

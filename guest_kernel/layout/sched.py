@@ -270,11 +270,59 @@ class wait_queue_entry(Struct):
 class hrtimer(Struct):
     """A timer with nanosecond resolution."""
 
-    node = Embed(rb_node, "its place in hrtimer_bases.active, by expires")
-    expires = U64("monotonic ns")
-    function = U32("HRTIMER_FN_*: what to do when it expires")
+    node = Embed(rb_node, "its place in hrtimer_clock_base.active, by expires")
+    expires = U64("when it expires, ns of its base's clock")
+    function = U32("HrtimerFn: what to do when it expires")
     is_queued = U32("1: it is in the tree")
     data = VoidPtr("what the function works on")
+    base = U32("HRTIMER_BASE_*: whose tree")
+
+
+HRTIMER_BASE_MONOTONIC: Final = 0
+HRTIMER_BASE_REALTIME: Final = 1
+HRTIMER_MAX_CLOCK_BASES: Final = 2
+
+
+class hrtimer_clock_base(Struct):
+    """The timers of one clock.  See Linux include/linux/hrtimer_defs.h."""
+
+    index = U32("HRTIMER_BASE_*")
+    active = Embed(rb_root_cached, "those armed, by expires")
+
+
+class hrtimer_cpu_base(Struct):
+    """The timers of a CPU: a queue for each clock, and the one comparator above them."""
+
+    active_bases = U32("bit n: clock_base[n] is not empty")
+    expires_next = U64("what the comparator is set to, monotonic ns; all ones: nothing")
+    clock_base = EmbedArray(hrtimer_clock_base, HRTIMER_MAX_CLOCK_BASES, "by HRTIMER_BASE_*")
+
+
+CPUCLOCK_PROF: Final = 0  # user and system time
+CPUCLOCK_VIRT: Final = 1  # user time
+CPUCLOCK_SCHED: Final = 2  # what the scheduler has charged
+CPUCLOCK_MAX: Final = 3
+
+
+class cpu_timer(Struct):
+    """A timer on CPU time."""
+
+    node = Embed(rb_node, "its place in posix_cputimers.bases, by expires")
+    expires = U64("when it expires, ns of CPU time; 0: it is off")
+    queue = VoidPtr("the tree that it is in; NULL: in none", ctype="struct rb_root_cached *")
+
+
+class posix_cputimers(Struct):
+    """Timers on the CPU time of a thread or a process.  See Linux include/linux/posix-timers.h."""
+
+    bases = EmbedArray(rb_root_cached, CPUCLOCK_MAX, "cpu_timer.node by expires, by CPUCLOCK_*")
+
+
+class cpu_itimer(Struct):
+    """An interval timer on CPU time, setitimer(2)."""
+
+    expires = U64("when it expires, ns of the process's CPU time; 0: it is off")
+    incr = U64("the interval, ns; 0: it expires once")
 
 
 class completion(Struct):
@@ -374,6 +422,11 @@ class signal_struct(Struct):
     cmaj_flt = U64("faults with I/O")
     maxrss = U64("pages")
     cmaxrss = U64("pages, of children waited for")
+    has_timers = U32("not 0: it may have timers, which exit(2) has to look for")
+    real_timer = Embed(hrtimer, "ITIMER_REAL")
+    it_real_incr = U64("its interval, ns; 0: it expires once")
+    it = EmbedArray(cpu_itimer, CPUCLOCK_VIRT + 1, "ITIMER_PROF and ITIMER_VIRTUAL, by CPUCLOCK_*")
+    posix_cputimers = Embed(posix_cputimers, "timers on the CPU time of the process")
     rlim = EmbedArray(rlimit, RLIM_NLIMITS, "resource limits, by RLIMIT_*")
 
 
@@ -488,6 +541,7 @@ class task_struct(Struct):
     nivcsw = U64("involuntary context switches")
     min_flt = U64("page faults without I/O")
     maj_flt = U64("page faults with I/O")
+    posix_cputimers = Embed(posix_cputimers, "timers on its CPU time")
     user = Ptr(lambda: user_struct, "what its real user ID is counted under")
     sysvsem = Embed(sysv_sem, "System V semaphores that it has to undo, or sleeps on")
     fs = Ptr(lambda: fs_struct, "root, working directory, umask")
@@ -585,9 +639,9 @@ class sched_data(Struct):
     pid_max = I32("process numbers are less than this")
     init_pid_ns = Embed(pid_namespace, "all process numbers")
     total_forks = U64("tasks ever created")
-    hrtimers = Embed(rb_root_cached, "active timers by expires")
-    expires_next = U64("what the comparator is set to, monotonic ns; all ones: nothing")
-    xtime_base = U64("wall-clock ns at clock 0")
+    hrtimer_bases = Embed(hrtimer_cpu_base, "active timers")
+    cputime_event = Embed(hrtimer, "current's next timer on CPU time")
+    xtime_base = U64("wall-clock ns at clock 0: how far HRTIMER_BASE_REALTIME is ahead")
     boot_seed = U64("seed of the random generator")
     uidhash_table = Array(U64, UIDHASH_SZ, "chains of user_struct, by user ID",
                           ctype="struct hlist_head")
@@ -615,6 +669,7 @@ class pcpu_hot(Struct):
     prev_dead = Ptr(lambda: task_struct, "a dead task that was switched from; its stack is free")
     preempt_count = U32("not 0: no preemption; PREEMPT_MASK, HARDIRQ_MASK", writer="both")
     arg = I64("argument, and result, of a host call by a routine of the image", writer="both")
+    cputimers_active = U64("armed timers on CPU time, of all tasks; 0: a switch need not look")
     hosted_only = U64("not 0: the assembly leaves to the hosted half what both can do")
     dup_mm = VoidPtr("fork: the copy of current's mm that is ready, | 1: to be dropped; or 0",
                      writer="both")

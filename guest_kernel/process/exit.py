@@ -98,6 +98,7 @@ from guest_kernel.signal.signal import (
     zap_other_threads,
 )
 from guest_kernel.syscalls import SYSCALL_DEFINE, Int, UserPtr
+from guest_kernel.time.itimer import exit_itimers
 
 # ---- options of wait4(2) and waitid(2)
 WNOHANG: Final = 0x0000_0001
@@ -154,6 +155,7 @@ _SIGNAL_THREADS: Final = signal_struct.offsetof("nr_threads") >> 2
 _SIGNAL_FLAGS: Final = signal_struct.offsetof("flags") >> 2
 _GROUP_EXIT_CODE: Final = signal_struct.offsetof("group_exit_code") >> 2
 _GROUP_STOP_COUNT: Final = signal_struct.offsetof("group_stop_count") >> 2
+_HAS_TIMERS: Final = signal_struct.offsetof("has_timers") >> 2
 _NOTIFY_COUNT: Final = signal_struct.offsetof("notify_count") >> 2
 _NR_THREADS: Final = sched_data.offsetof("nr_threads") >> 2
 # Nodes and heads, in bytes.
@@ -201,6 +203,8 @@ def do_exit(task: task_struct, code: int) -> NoReturn:
     if not left and task.tgid == 1:
         code = k.i32[(signal >> 2) + _GROUP_EXIT_CODE] or code
         raise KernelPanic(f"Attempted to kill init! exitcode={code:#010x}")
+    if not left and u32[(signal >> 2) + _HAS_TIMERS]:
+        exit_itimers(task)
     k.i32[(task.pa >> 2) + _EXIT_CODE] = code
     exit_mm(task, signal)
     exit_sem(task)

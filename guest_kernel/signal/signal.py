@@ -97,6 +97,7 @@ from guest_kernel.signal.numbers import (
     SIG_KERNEL_IGNORE_MASK,
     SIG_KERNEL_ONLY_MASK,
     SIG_KERNEL_STOP_MASK,
+    SIGALRM,
     SIGCHLD,
     SIGCONT,
     SIGKILL,
@@ -106,6 +107,7 @@ from guest_kernel.signal.numbers import (
     sigmask,
 )
 from guest_kernel.syscalls import SYSCALL_DEFINE, Int, Long, ULong, UserPtr
+from guest_kernel.time.rearm import itimer_rearm
 
 _SIGKILL: Final = sigmask(SIGKILL)
 _NOT_SIGPENDING: Final = ~TIF_SIGPENDING & (1 << 64) - 1
@@ -891,6 +893,8 @@ def dequeue_signal(task: task_struct, blocked: int) -> tuple[int, bytes]:
         info = _collect_signal(k, pa, pending, sig)
         if 1 << sig - 1 & SIG_KERNEL_STOP_MASK:
             task.jobctl |= JOBCTL_STOP_DEQUEUED
+        if sig == SIGALRM:
+            itimer_rearm(signal_of(task))
     recalc_sigpending(task)
     return sig, info
 

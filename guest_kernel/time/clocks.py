@@ -23,7 +23,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from guest_kernel.errors import Errno, SyscallError
-from guest_kernel.layout.sched import task_struct
+from guest_kernel.layout.sched import CPUCLOCK_PROF, CPUCLOCK_SCHED, task_struct
 from guest_kernel.lib.list import list_for_each_entry
 from guest_kernel.mm.uaccess import copy_to_user, put_user_u64
 from guest_kernel.process.pid import PIDTYPE_PID, PIDTYPE_TGID, find_pid, pid_task
@@ -54,9 +54,6 @@ CLOCK_TAI: Final = 11
 
 # The number of a CPU clock, as drawn above.
 CPUCLOCK_PERTHREAD: Final = 4
-CPUCLOCK_PROF: Final = 0  # user and system time
-CPUCLOCK_VIRT: Final = 1  # user time
-CPUCLOCK_SCHED: Final = 2  # what the scheduler has charged
 CLOCKFD: Final = 3  # no CPU clock: ~pid is a descriptor of a clock device
 
 HRTIMER_RESOLUTION: Final = 1  # ns

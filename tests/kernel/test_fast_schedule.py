@@ -192,7 +192,7 @@ def test_assembly_and_hosted_half_choose_alike(
     k, machine, queue = stage.k, stage.machine, stage.data.runqueues
     try:
         stage.arrange(sides, ran, state)
-        stage.data.expires_next = 0 if armed else NEVER
+        stage.data.hrtimer_bases.expires_next = 0 if armed else NEVER
         arranged = stage.save()
         calls = stage.call(*(("native_sys_sched_yield", stage.tasks[0].va) if yields
                              else ("fair_schedule",)))

@@ -25,6 +25,9 @@ from guest_kernel.layout.mm_types import SUID_DUMP_DISABLE, SUID_DUMP_USER, TASK
 from guest_kernel.layout.page import mm_data
 from guest_kernel.layout.ptrace import pt_regs
 from guest_kernel.layout.sched import (
+    CPUCLOCK_PROF,
+    CPUCLOCK_SCHED,
+    CPUCLOCK_VIRT,
     RLIM_INFINITY,
     RLIMIT_CORE,
     RLIMIT_NOFILE,
@@ -55,7 +58,7 @@ from guest_kernel.sched.wait import NEVER, finish_wait
 from guest_kernel.signal import numbers, sigaction
 from guest_kernel.syscalls import ARGUMENT_REGISTERS, DEFINITIONS
 from guest_kernel.time import clocks, nanosleep
-from guest_kernel.time.hrtimer import TICK_NSEC, hrtimer_interrupt, next_timer
+from guest_kernel.time.hrtimer import TICK_NSEC, hrtimer_interrupt
 
 RAM_SIZE = 32 << 20
 GLOBALS: tuple[type[Struct], ...] = (mm_data, vm_data, pcpu_hot, sched_data)
@@ -716,9 +719,9 @@ def test_cpu_clocks_charge_up_to_now(world: World) -> None:
     world.machine.clock += 1000
     assert read_clock(world, clocks.CLOCK_PROCESS_CPUTIME_ID) == 2000
     for nr, expected in ((0, 2000), (task.pid, 2000), (other.pid, 60)):
-        assert read_clock(world, ~nr << 3 | clocks.CPUCLOCK_SCHED) == expected
-    assert read_clock(world, ~other.pid << 3 | clocks.CPUCLOCK_VIRT) == 50
-    assert read_clock(world, ~other.pid << 3 | clocks.CPUCLOCK_PROF) == 57
+        assert read_clock(world, ~nr << 3 | CPUCLOCK_SCHED) == expected
+    assert read_clock(world, ~other.pid << 3 | CPUCLOCK_VIRT) == 50
+    assert read_clock(world, ~other.pid << 3 | CPUCLOCK_PROF) == 57
 
 
 def test_cpu_clocks_of_nobody_are_invalid(world: World) -> None:
@@ -761,7 +764,7 @@ def test_sleep_is_retried_until_its_deadline(world: World) -> None:
     hrtimer_interrupt(world.k)
     assert task_state(world.task) == 0
     assert world.call(*call) == 0
-    assert next_timer(world.k) is None
+    assert not world.k.data(sched_data).hrtimer_bases.active_bases
     assert world.task.restart_block.fn == 0
 
 
@@ -783,7 +786,7 @@ def test_endless_sleep_has_no_timer(world: World) -> None:
         for call in (("nanosleep", request, 0), ("clock_nanosleep", 0, 1, request, 0),
                      ("clock_nanosleep", 1, 0, request, 0)):
             assert world.sleeps(*call) == NEVER
-            assert next_timer(world.k) is None
+            assert not world.k.data(sched_data).hrtimer_bases.active_bases
             wake_up_process(world.task)
             world.run(world.task)
             world.task.restart_block.fn = 0
@@ -812,7 +815,7 @@ def test_signal_ends_a_sleep_and_tells_the_rest(world: World) -> None:
         assert world.call(*call) == result
         assert world.get("qq", 16) == left
         world.task.thread_info.flags = 0
-        assert next_timer(world.k) is None
+        assert not world.k.data(sched_data).hrtimer_bases.active_bases
 
 
 def test_absolute_sleep_is_by_its_own_clock(world: World) -> None:

@@ -277,7 +277,7 @@ def test_vmas_are_in_the_tree_and_in_the_list(subject: Subject) -> None:
 
 def test_timers_are_in_a_tree(subject: Subject) -> None:
     """Are the three sleeps' timers there, the earlier one first?"""
-    root = subject.prog["hrtimers"]
+    root = subject.prog["hrtimer_bases"].clock_base[0].active
     timers = list(rbtree_inorder_for_each_entry(
         "struct hrtimer", root.rb_root.address_of_(), "node"))
     owners = [container_of(timer, "struct task_struct", "sleep_timer").pid for timer in timers]

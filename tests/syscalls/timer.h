@@ -1,0 +1,133 @@
+/*
+ * What the programs about timers share: handlers that count, and ways to let
+ * time pass, on the clock or on the processor.
+ *
+ * No program asks how long something took, only whether it came, how often at
+ * least or at most, and in which order: a host may be late, never early.
+ */
+#ifndef TIMER_H
+#define TIMER_H
+
+#include "process.h"
+#include <sys/time.h>
+
+#define MS 1000000L
+#define SECOND 1000000000L
+
+static volatile sig_atomic_t ticks;
+static siginfo_t tick_info;
+
+static void count_tick(int signal)
+{
+	(void)signal;
+	ticks++;
+}
+
+static void note_tick(int signal, siginfo_t *info, void *context)
+{
+	(void)signal, (void)context;
+	tick_info = *info;
+	ticks++;
+}
+
+/* Count a signal in "ticks"; calls that it interrupts are not restarted. */
+static inline void count_signal(int signal)
+{
+	struct sigaction action = { .sa_handler = count_tick };
+
+	if (sigaction(signal, &action, NULL))
+		die("set a handler");
+}
+
+/* The same, and keep the last one's siginfo in "tick_info". */
+static inline void note_signal(int signal)
+{
+	struct sigaction action = { .sa_sigaction = note_tick,
+				    .sa_flags = SA_SIGINFO };
+
+	if (sigaction(signal, &action, NULL))
+		die("set a handler");
+}
+
+/* Sleep until "ticks" has come to a number, ten seconds at most. */
+static inline void await_ticks(int number)
+{
+	for (int i = 0; ticks < number; i++) {
+		struct timespec step = { 0, i < 50 ? 200000 : 2000000 };
+
+		if (i == 5000) {
+			errno = ETIMEDOUT;
+			die("wait for a timer");
+		}
+		nanosleep(&step, NULL);
+	}
+}
+
+/* CPU time of the process or the thread, in nanoseconds. */
+static inline int64_t cpu_now(void)
+{
+	return clock_now(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+/* Use the processor until "ticks" has come to a number, five seconds at most. */
+static inline void burn_until_ticks(int number)
+{
+	int64_t end = cpu_now() + 5 * SECOND;
+
+	while (ticks < number) {
+		for (volatile int i = 0; i < 1000; i++)
+			;
+		if (cpu_now() > end) {
+			errno = ETIMEDOUT;
+			die("wait for a timer");
+		}
+	}
+}
+
+/* Use so much CPU time, in nanoseconds. */
+static inline void burn(int64_t ns)
+{
+	int64_t end = clock_now(CLOCK_THREAD_CPUTIME_ID) + ns;
+
+	while (clock_now(CLOCK_THREAD_CPUTIME_ID) < end)
+		for (volatile int i = 0; i < 1000; i++)
+			;
+}
+
+/* Sleep for so long, whatever signals come. */
+static inline void sleep_ns(int64_t ns)
+{
+	struct timespec end;
+
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	ns += end.tv_nsec;
+	end.tv_sec += ns / SECOND;
+	end.tv_nsec = ns % SECOND;
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &end, NULL))
+		;
+}
+
+static inline struct timespec timespec_of(int64_t ns)
+{
+	return (struct timespec){ ns / SECOND, ns % SECOND };
+}
+
+static inline int64_t ns_of(struct timespec time)
+{
+	return time.tv_sec * SECOND + time.tv_nsec;
+}
+
+static inline struct itimerval itimer_of(long value_us, long interval_us)
+{
+	return (struct itimerval){
+		.it_value = { value_us / 1000000, value_us % 1000000 },
+		.it_interval = { interval_us / 1000000, interval_us % 1000000 },
+	};
+}
+
+static inline long us_of(struct timeval time)
+{
+	return time.tv_sec * 1000000 + time.tv_usec;
+}
+
+#endif
