@@ -69,7 +69,7 @@ from guest_kernel.signal.numbers import SIGKILL, SIGSEGV
 from guest_kernel.signal.signal import force_fatal_sig, signal_of
 from guest_kernel.syscall_table import load, number
 from guest_kernel.syscalls import DEFINITIONS, Adapter
-from guest_kernel.time import clocks, itimer, nanosleep, posix_cpu_timers
+from guest_kernel.time import clocks, itimer, nanosleep, posix_timers, settime
 from guest_kernel.time.cputimers import set_cputime_event
 from guest_kernel.time.hrtimer import tick_program_event
 from guest_kernel.time.timekeeping import ktime_get
@@ -82,8 +82,8 @@ from guest_kernel.traps import (
 
 # Imported for the handlers that they define.
 HANDLERS: Final = (arch_prctl, clocks, cred, ids, itimer, madvise, membarrier, mincore, mprotect,
-                   mremap, msync, nanosleep, pid_info, posix_cpu_timers, prctl, random, resource,
-                   rseq, sched_syscalls, sem, sigaction, signal_wait, sys)
+                   mremap, msync, nanosleep, pid_info, posix_timers, prctl, random, resource,
+                   rseq, sched_syscalls, sem, settime, sigaction, signal_wait, sys)
 
 _M64: Final = (1 << 64) - 1
 _RESTART_SYSCALL: Final = number("restart_syscall")

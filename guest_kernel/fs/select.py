@@ -35,7 +35,8 @@ from guest_kernel.sched.wait import NEVER, poll_schedule_timeout, poll_table, si
 from guest_kernel.signal.delivery import restore_saved_sigmask
 from guest_kernel.signal.signal import SIGSET_SIZE, set_current_blocked
 from guest_kernel.syscalls import SYSCALL_DEFINE, Int, UInt, ULong, UserPtr
-from guest_kernel.time.nanosleep import KTIME_MAX, get_timespec
+from guest_kernel.time.hrtimer import KTIME_MAX
+from guest_kernel.time.nanosleep import get_timespec
 from guest_kernel.time.timekeeping import ktime_get
 
 if TYPE_CHECKING:

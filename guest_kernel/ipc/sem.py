@@ -100,7 +100,7 @@ from guest_kernel.sched.core import try_to_wake_up
 from guest_kernel.sched.wait import NEVER, schedule_timeout, signal_pending
 from guest_kernel.syscalls import SYSCALL_DEFINE, Int, UInt, ULong, UserPtr
 from guest_kernel.time.clocks import TIMESPEC, ktime_get_coarse_real_ns
-from guest_kernel.time.nanosleep import KTIME_MAX
+from guest_kernel.time.hrtimer import KTIME_MAX
 from guest_kernel.time.timekeeping import NSEC_PER_SEC, ktime_get
 
 # ---- limits, as Linux has them at first; the first four are in ipc_namespace.sem_ctls

@@ -309,7 +309,8 @@ class cpu_timer(Struct):
 
     node = Embed(rb_node, "its place in posix_cputimers.bases, by expires")
     expires = U64("when it expires, ns of CPU time; 0: it is off")
-    queue = VoidPtr("the tree that it is in; NULL: in none", ctype="struct rb_root_cached *")
+    head = VoidPtr("the tree that it is in; NULL: in none", ctype="struct rb_root_cached *")
+    sleeper = Ptr(lambda: task_struct, "clock_nanosleep(2): who is to be woken; NULL: a k_itimer's")
 
 
 class posix_cputimers(Struct):
@@ -423,6 +424,8 @@ class signal_struct(Struct):
     maxrss = U64("pages")
     cmaxrss = U64("pages, of children waited for")
     has_timers = U32("not 0: it may have timers, which exit(2) has to look for")
+    next_posix_timer_id = I32("number of the next timer_create(2)")
+    posix_timers = Embed(hlist_head, "k_itimer.list of those made by timer_create(2)")
     real_timer = Embed(hrtimer, "ITIMER_REAL")
     it_real_incr = U64("its interval, ns; 0: it expires once")
     it = EmbedArray(cpu_itimer, CPUCLOCK_VIRT + 1, "ITIMER_PROF and ITIMER_VIRTUAL, by CPUCLOCK_*")
@@ -542,6 +545,7 @@ class task_struct(Struct):
     min_flt = U64("page faults without I/O")
     maj_flt = U64("page faults with I/O")
     posix_cputimers = Embed(posix_cputimers, "timers on its CPU time")
+    cpu_sleep = Embed(cpu_timer, "wakes it from a sleep on a CPU clock")
     user = Ptr(lambda: user_struct, "what its real user ID is counted under")
     sysvsem = Embed(sysv_sem, "System V semaphores that it has to undo, or sleeps on")
     fs = Ptr(lambda: fs_struct, "root, working directory, umask")
@@ -621,6 +625,13 @@ class rq(Struct):
     ostep = Embed(ostep_rq, "in place of cfs, if the command line says so")
 
 
+class timezone(Struct):
+    """A time zone, as gettimeofday(2) has it."""
+
+    tz_minuteswest = I32("minutes west of Greenwich")
+    tz_dsttime = I32("kind of summer time: DST_*")
+
+
 class cpumask(Struct):
     """A set of CPUs."""
 
@@ -641,6 +652,8 @@ class sched_data(Struct):
     total_forks = U64("tasks ever created")
     hrtimer_bases = Embed(hrtimer_cpu_base, "active timers")
     cputime_event = Embed(hrtimer, "current's next timer on CPU time")
+    sys_tz = Embed(timezone, "what settimeofday(2) has set")
+    tz_was_set = U32("1: settimeofday(2) has set sys_tz once")
     xtime_base = U64("wall-clock ns at clock 0: how far HRTIMER_BASE_REALTIME is ahead")
     boot_seed = U64("seed of the random generator")
     uidhash_table = Array(U64, UIDHASH_SZ, "chains of user_struct, by user ID",

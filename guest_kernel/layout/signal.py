@@ -4,6 +4,8 @@ See: Linux include/linux/signal_types.h; sigaction(2), "The siginfo_t argument t
 handler".
 """
 
+from typing import Final
+
 from guest_kernel.layout.declare import I32, I64, U32, Embed, Ptr, Struct
 from guest_kernel.layout.list import hlist_node, list_head
 
@@ -36,10 +38,13 @@ class user_struct(Struct):
     uidhash_node = Embed(hlist_node, "its place in uidhash_table")
 
 
+SIGQUEUE_PREALLOC: Final = 1
+
+
 class sigqueue(Struct):
     """A signal that waits, if there is something to know about it."""
 
     list = Embed(list_head, "its place in sigpending.list")
-    flags = I32("unused: timers preallocate theirs")
+    flags = I32("SIGQUEUE_PREALLOC: it is part of a timer")
     info = Embed(kernel_siginfo, "why it was sent")
     user = Ptr(lambda: user_struct, "whose RLIMIT_SIGPENDING it counts for")

@@ -96,6 +96,7 @@ from guest_kernel.signal.signal import (
     zap_other_threads,
 )
 from guest_kernel.syscalls import SYSCALL_DEFINE, Int, UserPtr
+from guest_kernel.time.posix_timers import delete_posix_timers
 
 MAX_ARG_STRLEN: Final = 131072
 ARG_MAX_DEFAULT: Final = 6 << 20  # three quarters of the default stack limit of 8 MiB
@@ -258,6 +259,8 @@ def _begin_new_exec(task: task_struct, mm: mm_struct, filename: bytes) -> None:
     k: Kernel = task.k
     unshare_files(task)
     _exec_mmap(task, mm)
+    if signal_of(task).has_timers:
+        delete_posix_timers(task)
     _unshare_sighand(task)
     task.flags &= ~(PF_KTHREAD | PF_FORKNOEXEC)
     task.thread.fsbase = task.thread.gsbase = 0

@@ -98,7 +98,7 @@ from guest_kernel.signal.signal import (
     zap_other_threads,
 )
 from guest_kernel.syscalls import SYSCALL_DEFINE, Int, UserPtr
-from guest_kernel.time.itimer import exit_itimers
+from guest_kernel.time.posix_timers import exit_timers
 
 # ---- options of wait4(2) and waitid(2)
 WNOHANG: Final = 0x0000_0001
@@ -146,6 +146,7 @@ _CMAXRSS: Final = signal_struct.offsetof("cmaxrss") >> 3
 _INODES: Final = pid.offsetof("inodes") >> 3
 # Indices in u32 and i32.
 _PID: Final = task_struct.offsetof("pid") >> 2
+_TGID: Final = task_struct.offsetof("tgid") >> 2
 _UID: Final = task_struct.offsetof("uid") >> 2
 _EXIT_STATE: Final = task_struct.offsetof("exit_state") >> 2
 _EXIT_CODE: Final = task_struct.offsetof("exit_code") >> 2
@@ -198,14 +199,14 @@ def do_exit(task: task_struct, code: int) -> NoReturn:
     signal = signal_pa(task)
     synchronize_group_exit(k, signal, code)
     exit_signals(task)
-    u32, live = k.u32, (signal >> 2) + _LIVE
+    u32, own, live = k.u32, task.pa >> 2, (signal >> 2) + _LIVE
     u32[live] = left = u32[live] - 1
-    if not left and task.tgid == 1:
+    if not left and u32[own + _TGID] == 1:
         code = k.i32[(signal >> 2) + _GROUP_EXIT_CODE] or code
         raise KernelPanic(f"Attempted to kill init! exitcode={code:#010x}")
-    if not left and u32[(signal >> 2) + _HAS_TIMERS]:
-        exit_itimers(task)
-    k.i32[(task.pa >> 2) + _EXIT_CODE] = code
+    if u32[(signal >> 2) + _HAS_TIMERS]:
+        exit_timers(task, group_dead=not left)
+    k.i32[own + _EXIT_CODE] = code
     exit_mm(task, signal)
     exit_sem(task)
     exit_files(task)

@@ -17,6 +17,7 @@ from guest_kernel.kernel import Kernel
 from guest_kernel.layout.declare import PHYSICAL_MASK
 from guest_kernel.layout.fs import file
 from guest_kernel.layout.sched import (
+    HRTIMER_BASE_MONOTONIC,
     TASK_INTERRUPTIBLE,
     TASK_KILLABLE,
     TASK_NORMAL,
@@ -128,15 +129,18 @@ def sleep_on(task: task_struct, queue: wait_queue_head, state: int = TASK_INTERR
     _sleep(task, expires, state)
 
 
-def schedule_timeout(task: task_struct, expires: int = NEVER,
-                     state: int = TASK_INTERRUPTIBLE) -> NoReturn:
+def schedule_timeout(task: task_struct, expires: int = NEVER, state: int = TASK_INTERRUPTIBLE,
+                     base: int = HRTIMER_BASE_MONOTONIC) -> NoReturn:
     """Sleep until woken, or until the clock reaches ``expires``, then be called again.
+
+    Args:
+        base: HRTIMER_BASE_*: which clock.
 
     Raises:
         Sleep, SyscallError: as :func:`sleep_on`.
     """
     _check_signals(task, state)
-    _sleep(task, expires, state)
+    _sleep(task, expires, state, base)
 
 
 def start_sleep_timer(task: task_struct, delay: int) -> None:
@@ -148,10 +152,11 @@ def start_sleep_timer(task: task_struct, delay: int) -> None:
         hrtimer_start(task.sleep_timer, ktime_get(task.k) + delay, HrtimerFn.WAKE_TASK, task.va)
 
 
-def _sleep(task: task_struct, expires: int, state: int) -> NoReturn:
+def _sleep(task: task_struct, expires: int, state: int,
+           base: int = HRTIMER_BASE_MONOTONIC) -> NoReturn:
     might_sleep(task.k)
     if expires != NEVER:
-        hrtimer_start(task.sleep_timer, expires, HrtimerFn.WAKE_TASK, task.va)
+        hrtimer_start(task.sleep_timer, expires, HrtimerFn.WAKE_TASK, task.va, base)
     set_task_state(task, state)
     raise Sleep
 

@@ -50,8 +50,15 @@ from guest_kernel.layout.sched import (
     sigpending,
     task_struct,
 )
-from guest_kernel.layout.signal import sigqueue, user_struct
-from guest_kernel.lib.list import list_add_tail_va, list_del_va, list_for_each_entry
+from guest_kernel.layout.signal import SIGQUEUE_PREALLOC, sigqueue, user_struct
+from guest_kernel.lib.list import (
+    list_add_tail,
+    list_add_tail_va,
+    list_del_init,
+    list_del_va,
+    list_empty,
+    list_for_each_entry,
+)
 from guest_kernel.mm.page_alloc import OutOfFrames
 from guest_kernel.mm.slab import kmem_cache_alloc, kmem_cache_free, struct_cache
 from guest_kernel.mm.uaccess import copy_from_user, copy_to_user
@@ -107,7 +114,11 @@ from guest_kernel.signal.numbers import (
     sigmask,
 )
 from guest_kernel.syscalls import SYSCALL_DEFINE, Int, Long, ULong, UserPtr
-from guest_kernel.time.rearm import itimer_rearm
+from guest_kernel.time.rearm import (
+    itimer_rearm,
+    posixtimer_deliver_signal,
+    posixtimer_signal_dropped,
+)
 
 _SIGKILL: Final = sigmask(SIGKILL)
 _NOT_SIGPENDING: Final = ~TIF_SIGPENDING & (1 << 64) - 1
@@ -157,6 +168,7 @@ _SHARED_PENDING: Final = signal_struct.offsetof("shared_pending")
 _SET: Final = sigpending.offsetof("signal")
 _WAIT_CHLDEXIT: Final = signal_struct.offsetof("wait_chldexit")
 _USER_SIGPENDING: Final = user_struct.offsetof("sigpending")
+_QUEUE_FLAGS: Final = sigqueue.offsetof("flags")
 _QUEUE_USER: Final = sigqueue.offsetof("user")
 _QUEUE_SIGNO: Final = sigqueue.offsetof("info.si_signo")
 _ACTION: Final = sighand_struct.offsetof("action")
@@ -259,8 +271,7 @@ def flush_sigqueue(queue: sigpending, mask: int = (1 << 64) - 1) -> None:
     queue.signal &= ~mask
     for entry in list_for_each_entry(queue.list, sigqueue, "list"):
         if sigmask(entry.info.si_signo) & mask:
-            _unlink_sigqueue(entry.k, entry.pa)
-            kmem_cache_free(entry.k, entry.pa)
+            _free_sigqueue(entry)
 
 
 def flush_task_sigqueue(task: task_struct, mask: int) -> None:
@@ -268,6 +279,15 @@ def flush_task_sigqueue(task: task_struct, mask: int) -> None:
     flush_sigqueue(signal_of(task).shared_pending, mask)
     for thread in for_each_thread(task):
         flush_sigqueue(thread.pending, mask)
+
+
+def _free_sigqueue(entry: sigqueue) -> None:
+    if entry.flags & SIGQUEUE_PREALLOC:
+        list_del_init(entry.list)
+        posixtimer_signal_dropped(entry)
+    else:
+        _unlink_sigqueue(entry.k, entry.pa)
+        kmem_cache_free(entry.k, entry.pa)
 
 
 def _unlink_sigqueue(k: Kernel, pa: int) -> None:
@@ -493,6 +513,46 @@ def send_signal(sig: int, info: bytes, task: task_struct, kind: int, *,
             raise SyscallError(Errno.EAGAIN)
     u64[waiting] |= bit
     _complete_signal(task, sig, kind)
+
+
+def send_sigqueue(entry: sigqueue, task: task_struct, kind: int) -> bool:
+    """Send a signal that a timer keeps ready, and that may wait already.
+
+    Args:
+        entry: what is queued; flagged SIGQUEUE_PREALLOC.
+        kind: as of :func:`send_signal`.
+
+    Returns:
+        False if the signal is ignored.
+    """
+    sig, signal = entry.info.si_signo, signal_of(task)
+    if signal.flags & SIGNAL_GROUP_EXIT:
+        return True  # it is dying
+    if sigmask(sig) & _STOP_OR_CONTINUE:
+        _prepare_stop_or_continue(task, sig)
+    if _sig_ignored(task, sig, signal.flags, False):
+        return False
+    if list_empty(entry.list):
+        pending = task.pending if kind == PIDTYPE_PID else signal.shared_pending
+        list_add_tail(entry.list, pending.list)
+        pending.signal |= sigmask(sig)
+        _complete_signal(task, sig, kind)
+    return True
+
+
+def flush_timer_signals(task: task_struct) -> None:
+    """Drop the signals of timers that wait for ``task`` or its group: execve(2)."""
+    for queue in (task.pending, signal_of(task).shared_pending):
+        dropped = left = 0
+        for entry in list_for_each_entry(queue.list, sigqueue, "list"):
+            bit = sigmask(entry.info.si_signo)
+            if entry.flags & SIGQUEUE_PREALLOC:
+                dropped |= bit
+                _free_sigqueue(entry)
+            else:
+                left |= bit
+        queue.signal &= ~dropped | left
+    recalc_sigpending(task)
 
 
 def send_sig(sig: int, task: task_struct) -> None:
@@ -846,10 +906,13 @@ def _next_signal(waiting: int) -> int:
     return (waiting & -waiting).bit_length()
 
 
-def _collect_signal(k: Kernel, task: int, pending: int, sig: int) -> bytes:
+def _collect_signal(k: Kernel, task: int, pending: int, sig: int) -> bytes | None:
     """Take a signal out of the set at ``pending``; return its siginfo.
 
     ``task``, which takes it, keeps its queue entry for the next signal that it sends.
+
+    Returns:
+        None: it was a timer's, and is out of date.
     """
     u64, u32 = k.u64, k.u32
     first = 0
@@ -864,6 +927,10 @@ def _collect_signal(k: Kernel, task: int, pending: int, sig: int) -> bytes:
         u64[(pending + _SET) >> 3] &= ~(1 << sig - 1)
     if not first:
         return _KILL.pack(sig, 0, SI_USER, 0, 0)  # nothing was known, or there was no room for it
+    if u32[(first + _QUEUE_FLAGS) >> 2] & SIGQUEUE_PREALLOC:
+        entry = sigqueue(k, first)
+        list_del_init(entry.list)
+        return posixtimer_deliver_signal(entry)
     info = bytes(k.u8[first + _INFO : first + _INFO + INFO_SIZE])
     _unlink_sigqueue(k, first)
     cache = (task >> 3) + _SIGQUEUE_CACHE
@@ -890,7 +957,10 @@ def dequeue_signal(task: task_struct, blocked: int) -> tuple[int, bytes]:
     sig, info = 0, b""
     if waiting:
         sig = _next_signal(waiting)
-        info = _collect_signal(k, pa, pending, sig)
+        found = _collect_signal(k, pa, pending, sig)
+        if found is None:
+            return dequeue_signal(task, blocked)
+        info = found
         if 1 << sig - 1 & SIG_KERNEL_STOP_MASK:
             task.jobctl |= JOBCTL_STOP_DEQUEUED
         if sig == SIGALRM:

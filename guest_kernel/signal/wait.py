@@ -23,7 +23,8 @@ from guest_kernel.signal.signal import (
     set_current_blocked,
 )
 from guest_kernel.syscalls import SYSCALL_DEFINE, ULong, UserPtr
-from guest_kernel.time.nanosleep import KTIME_MAX, get_timespec
+from guest_kernel.time.hrtimer import KTIME_MAX
+from guest_kernel.time.nanosleep import get_timespec
 from guest_kernel.time.timekeeping import ktime_get
 
 if TYPE_CHECKING:

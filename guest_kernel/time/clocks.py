@@ -1,8 +1,8 @@
 """The clocks that a program can read.
 
-There is one source, the machine's virtual clock.  It is never adjusted and the machine never
+There is one source, the machine's virtual clock.  Its rate is never adjusted and the machine never
 suspended, so CLOCK_MONOTONIC, its raw form and CLOCK_BOOTTIME are equal, and so are CLOCK_REALTIME
-and CLOCK_TAI, whose offset is 0 until somebody sets it.  A coarse clock stands where the last tick
+and CLOCK_TAI, whose offset is 0.  A coarse clock stands where the last tick
 left it; ours, which has no tick while nobody competes, is rounded down to a multiple of one.
 
 A negative clock number is the CPU time of a process or a thread::
@@ -23,7 +23,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from guest_kernel.errors import Errno, SyscallError
-from guest_kernel.layout.sched import CPUCLOCK_PROF, CPUCLOCK_SCHED, task_struct
+from guest_kernel.layout.sched import (
+    CPUCLOCK_PROF,
+    CPUCLOCK_SCHED,
+    HRTIMER_BASE_MONOTONIC,
+    HRTIMER_BASE_REALTIME,
+    sched_data,
+    task_struct,
+)
 from guest_kernel.lib.list import list_for_each_entry
 from guest_kernel.mm.uaccess import copy_to_user, put_user_u64
 from guest_kernel.process.pid import PIDTYPE_PID, PIDTYPE_TGID, find_pid, pid_task
@@ -92,6 +99,12 @@ _CLOCKS: Final[dict[int, Callable[[Kernel], int]]] = {
     CLOCK_MONOTONIC_COARSE: lambda k: _coarse(ktime_get(k)),
     CLOCK_BOOTTIME: ktime_get,
     CLOCK_TAI: ktime_get_real_ns,
+}
+
+# On which base of the queue of timers those wait that mean a point of time on a clock.
+CLOCK_BASES: Final = {
+    CLOCK_REALTIME: HRTIMER_BASE_REALTIME, CLOCK_MONOTONIC: HRTIMER_BASE_MONOTONIC,
+    CLOCK_BOOTTIME: HRTIMER_BASE_MONOTONIC, CLOCK_TAI: HRTIMER_BASE_REALTIME,
 }
 
 _COARSE_CLOCKS: Final = (CLOCK_REALTIME_COARSE, CLOCK_MONOTONIC_COARSE)
@@ -219,7 +232,7 @@ def sys_clock_getres(current: task_struct, which_clock: Int, tp: UserPtr) -> int
 
 @SYSCALL_DEFINE
 def sys_gettimeofday(current: task_struct, tv: UserPtr, tz: UserPtr) -> int:
-    """Return the time of day in microseconds; the time zone is that of 1970.
+    """Return the time of day in microseconds, and the time zone that was set, or Greenwich.
 
     See gettimeofday(2).
     """
@@ -228,7 +241,8 @@ def sys_gettimeofday(current: task_struct, tv: UserPtr, tz: UserPtr) -> int:
         seconds, nanoseconds = divmod(ktime_get_real_ns(k), NSEC_PER_SEC)
         copy_to_user(k, tv, TIMESPEC.pack(seconds, nanoseconds // NSEC_PER_USEC))
     if tz:
-        copy_to_user(k, tz, TIMEZONE.pack(0, 0))
+        sys_tz = k.data(sched_data).sys_tz
+        copy_to_user(k, tz, TIMEZONE.pack(sys_tz.tz_minuteswest, sys_tz.tz_dsttime))
     return 0
 
 

@@ -27,15 +27,24 @@ from guest_kernel.layout.sched import (
     CPUCLOCK_VIRT,
     cpu_timer,
     pcpu_hot,
+    pid,
     posix_cputimers,
     sched_data,
     signal_struct,
     task_struct,
 )
-from guest_kernel.time.clocks import Cputime, task_cputime, thread_group_cputime
+from guest_kernel.lib.rbtree import rb_add_cached, rb_erase_cached
+from guest_kernel.process.pid import PIDTYPE_PID, PIDTYPE_TGID, pid_task
+from guest_kernel.time.clocks import (
+    CPUCLOCK_PERTHREAD,
+    Cputime,
+    task_cputime,
+    thread_group_cputime,
+)
 from guest_kernel.time.hrtimer import NEVER, HrtimerFn, hrtimer_cancel, hrtimer_start
 from guest_kernel.time.timekeeping import ktime_get
 
+_KEY: Final = cpu_timer.offsetof("expires") - cpu_timer.offsetof("node")
 ITIMER_CLOCKS: Final = (CPUCLOCK_PROF, CPUCLOCK_VIRT)  # of signal_struct.it
 
 
@@ -44,6 +53,67 @@ def cpu_clock_sample(clock: int, time: Cputime) -> int:
     if clock == CPUCLOCK_PROF:
         return time.utime + time.stime
     return time.utime if clock == CPUCLOCK_VIRT else time.sum_exec_runtime
+
+
+def cpu_timer_task(number: pid | None, clockid: int) -> task_struct | None:
+    """Return whose time the CPU clock of a timer counts, or None if that has ended.
+
+    Args:
+        clockid: a CPU clock, as drawn in ``time/clocks.py``.
+    """
+    kind = PIDTYPE_PID if clockid & CPUCLOCK_PERTHREAD else PIDTYPE_TGID
+    task = pid_task(number, kind)
+    if task is None or task.signal is None:
+        return None
+    ended = task.exit_state if clockid & CPUCLOCK_PERTHREAD else not task.signal.live
+    return None if ended else task
+
+
+def cpu_timer_sample(task: task_struct, clockid: int) -> int:
+    """Return what the CPU clock ``clockid`` shows for ``task``, or its process, in ns."""
+    per_thread = clockid & CPUCLOCK_PERTHREAD
+    time = task_cputime(task) if per_thread else thread_group_cputime(task)
+    return cpu_clock_sample(clockid & 3, time)
+
+
+def arm_cpu_timer(timer: cpu_timer, task: task_struct, clockid: int) -> None:
+    """Queue ``timer`` for its ``expires``, on the CPU time of ``task`` or of its process."""
+    k: Kernel = timer.k
+    signal = task.signal
+    assert signal is not None
+    timers = task.posix_cputimers if clockid & CPUCLOCK_PERTHREAD else signal.posix_cputimers
+    tree = timers.bases[clockid & 3]
+    rb_add_cached(timer.node, tree, _KEY)
+    timer.head = tree.va
+    signal.has_timers = 1
+    count_cputimers(k, 1)
+    set_cputime_event(k)
+
+
+def disarm_cpu_timer(timer: cpu_timer) -> None:
+    """Take ``timer`` out of its queue, if it is in one."""
+    if timer.head:
+        rb_erase_cached(timer.node, rb_root_cached.at(timer.k, timer.head))
+        timer.head = 0
+        count_cputimers(timer.k, -1)
+
+
+def next_expired(timers: posix_cputimers, time: Cputime) -> cpu_timer | None:
+    """Return a timer of a thread or process that has used ``time``, and is due."""
+    for clock, tree in enumerate(timers.bases):
+        first = tree.rb_leftmost
+        if first is not None:
+            timer = container_of(first, cpu_timer, "node")
+            if timer.expires <= cpu_clock_sample(clock, time):
+                return timer
+    return None
+
+
+def drop_cpu_timers(timers: posix_cputimers) -> None:
+    """The thread or process has ended: nothing of this will expire any more."""
+    for tree in timers.bases:
+        while (first := tree.rb_leftmost) is not None:
+            disarm_cpu_timer(container_of(first, cpu_timer, "node"))
 
 
 def first_expiry(tree: rb_root_cached) -> int:
@@ -99,3 +169,18 @@ def set_cpu_itimer(task: task_struct, clock: int, value: int, interval: int) -> 
     count_cputimers(task.k, bool(value) - bool(timer.expires))
     timer.expires, timer.incr = value, interval
     signal.has_timers = 1
+
+
+# ---- sleeping
+
+
+def arm_cpu_sleep(sleeper: task_struct, task: task_struct, clockid: int, expires: int) -> None:
+    """Have ``sleeper`` woken when a CPU clock of ``task`` shows ``expires``."""
+    timer: cpu_timer = sleeper.cpu_sleep
+    timer.expires, timer.sleeper = expires, sleeper
+    arm_cpu_timer(timer, task, clockid)
+
+
+def finish_cpu_sleep(sleeper: task_struct) -> None:
+    """It is awake, for whatever reason."""
+    disarm_cpu_timer(sleeper.cpu_sleep)

@@ -90,6 +90,7 @@ class HrtimerFn(IntEnum):
     MAYDAY = 4  # look whether the worker_pool has got the worker that it needs
     ITIMER_REAL = 5  # send SIGALRM to the group of the signal_struct
     CPUTIME_EVENT = 6  # look at the running task's timers on CPU time
+    POSIX_TIMER = 7  # send the signal of the k_itimer that it is part of
 
 
 FUNCTIONS: Final[dict[int, Callable[[hrtimer], None]]] = {}
@@ -132,7 +133,7 @@ def hrtimer_start(timer: hrtimer, expires: int, function: int, data: int,
     rb_add_cached(timer.node, _active(k, base), _KEY)
     timer.is_queued = 1
     k.u32[2 * k.rq_word + _ACTIVE_BASES] |= 1 << base
-    expires -= base_offset(k, base)
+    expires = max(0, expires - base_offset(k, base))
     if expires < k.u64[k.rq_word + EXPIRES_NEXT]:
         tick_program_event(k, expires)
 
@@ -142,16 +143,17 @@ def hrtimer_restart(timer: hrtimer) -> None:
     hrtimer_start(timer, timer.expires, timer.function, timer.data, timer.base)
 
 
-def hrtimer_forward(timer: hrtimer, interval: int) -> int:
+def hrtimer_forward(timer: hrtimer, interval: int, ahead: int = 0) -> int:
     """Move the expiry of ``timer``, which is not armed, to the future, by whole intervals.
 
     Args:
         interval: ns, not 0.
+        ahead: how far into the future, ns.
 
     Returns:
         By how many; 0: it is in the future as it is.
     """
-    now = ktime_get(timer.k) + base_offset(timer.k, timer.base)
+    now = ktime_get(timer.k) + base_offset(timer.k, timer.base) + ahead
     expires = timer.expires
     if now < expires:
         return 0

@@ -1,4 +1,4 @@
-"""Timers on CPU time that expire.
+"""Timers on CPU time: those of timer_create(2), and what expires.
 
 See: ``time/cputimers.py``, for where they wait; Linux kernel/time/posix-cpu-timers.c.
 """
@@ -7,16 +7,119 @@ from __future__ import annotations
 
 from typing import Final
 
+from guest_kernel.errors import Errno, SyscallError
 from guest_kernel.kernel import Kernel
-from guest_kernel.layout.sched import CPUCLOCK_PROF, CPUCLOCK_VIRT, hrtimer, task_struct
-from guest_kernel.process.pid import PIDTYPE_TGID
+from guest_kernel.layout.declare import container_of
+from guest_kernel.layout.posix_timers import POSIX_TIMER_ARMED, POSIX_TIMER_DISARMED, k_itimer
+from guest_kernel.layout.sched import (
+    CPUCLOCK_PROF,
+    CPUCLOCK_VIRT,
+    hrtimer,
+    posix_cputimers,
+    task_struct,
+)
+from guest_kernel.process.pid import PIDTYPE_PID, PIDTYPE_TGID, get_pid, task_pid_type
+from guest_kernel.sched.core import wake_up_process
 from guest_kernel.signal.numbers import SIGPROF, SIGVTALRM
 from guest_kernel.signal.signal import kernel_info, send_signal, signal_of
-from guest_kernel.time.clocks import Cputime, thread_group_cputime
-from guest_kernel.time.cputimers import cpu_clock_sample, set_cpu_itimer, set_cputime_event
-from guest_kernel.time.hrtimer import FUNCTIONS, HrtimerFn
+from guest_kernel.time.clocks import (
+    CPUCLOCK_PERTHREAD,
+    Cputime,
+    task_cputime,
+    task_for_clock,
+    thread_group_cputime,
+)
+from guest_kernel.time.cputimers import (
+    arm_cpu_timer,
+    cpu_clock_sample,
+    cpu_timer_sample,
+    cpu_timer_task,
+    disarm_cpu_timer,
+    drop_cpu_timers,
+    next_expired,
+    set_cpu_itimer,
+    set_cputime_event,
+)
+from guest_kernel.time.hrtimer import FUNCTIONS, KTIME_MAX, HrtimerFn
+from guest_kernel.time.rearm import bump_cpu_timer
+from guest_kernel.time.timer_signal import posix_timer_queue_signal
 
 _ITIMER_SIGNALS: Final = {CPUCLOCK_PROF: SIGPROF, CPUCLOCK_VIRT: SIGVTALRM}
+
+
+# ---- a timer of timer_create(2)
+
+
+def posix_cpu_timer_create(timer: k_itimer, current: task_struct) -> None:
+    """Note whose CPU time ``timer``, of a CPU clock, counts.
+
+    Raises:
+        SyscallError: EINVAL: there is no such clock.
+    """
+    kind = PIDTYPE_PID if timer.it_clock & CPUCLOCK_PERTHREAD else PIDTYPE_TGID
+    number = task_pid_type(task_for_clock(current, timer.it_clock), kind)
+    assert number is not None
+    timer.it_cpu_pid = get_pid(number)
+
+
+def posix_cpu_timer_get(timer: k_itimer, *, silent: bool) -> int:
+    """Return how much CPU time is left until ``timer`` expires, in ns; 0: it is off.
+
+    Args:
+        silent: it has no signal.
+    """
+    task = cpu_timer_task(timer.it_cpu_pid, timer.it_clock)
+    if not timer.cpu.expires or task is None:
+        return 0
+    now = cpu_timer_sample(task, timer.it_clock)
+    if timer.it_interval and timer.it_status != POSIX_TIMER_ARMED:
+        bump_cpu_timer(timer, now)
+    left = timer.cpu.expires - now
+    if left > 0:
+        return left
+    return 0 if silent else 1
+
+
+def posix_cpu_timer_check(timer: k_itimer) -> None:
+    """Look whether there is still somebody whose CPU time ``timer`` counts.
+
+    Raises:
+        SyscallError: ESRCH.
+    """
+    if cpu_timer_task(timer.it_cpu_pid, timer.it_clock) is None:
+        raise SyscallError(Errno.ESRCH)
+
+
+def posix_cpu_timer_set(timer: k_itimer, value: int, *, absolute: bool, silent: bool) -> None:
+    """Set ``timer``, which is disarmed; what is past already expires at once.
+
+    Args:
+        value: ns of CPU time; 0: it is off.
+        silent: it has no signal, and need not wait.
+    """
+    task = cpu_timer_task(timer.it_cpu_pid, timer.it_clock)
+    assert task is not None  # posix_cpu_timer_check()
+    now = cpu_timer_sample(task, timer.it_clock)
+    if value and not absolute:
+        value = min(value + now, KTIME_MAX)
+    timer.cpu.expires = value
+    if silent or not value:
+        return
+    if now < value:
+        timer.it_status = POSIX_TIMER_ARMED
+        arm_cpu_timer(timer.cpu, task, timer.it_clock)
+    else:
+        _fire(timer)
+
+
+def _fire(timer: k_itimer) -> None:
+    timer.it_status = POSIX_TIMER_DISARMED
+    posix_timer_queue_signal(timer)
+    if not timer.it_interval:
+        timer.cpu.expires = 0
+
+
+# ---- what expires
 
 
 def run_posix_cpu_timers(task: task_struct) -> None:
@@ -24,7 +127,19 @@ def run_posix_cpu_timers(task: task_struct) -> None:
     signal = signal_of(task)
     if not signal.has_timers or task.exit_state:
         return
-    _check_itimers(task, thread_group_cputime(task))
+    _check_timers(task.posix_cputimers, task_cputime(task))
+    process = thread_group_cputime(task)
+    _check_timers(signal.posix_cputimers, process)
+    _check_itimers(task, process)
+
+
+def _check_timers(timers: posix_cputimers, time: Cputime) -> None:
+    while (timer := next_expired(timers, time)) is not None:
+        disarm_cpu_timer(timer)
+        if timer.sleeper is not None:
+            wake_up_process(timer.sleeper)
+        else:
+            _fire(container_of(timer, k_itimer, "cpu"))
 
 
 def _check_itimers(task: task_struct, time: Cputime) -> None:
@@ -43,3 +158,10 @@ def _cputime_event(timer: hrtimer) -> None:
 
 
 FUNCTIONS[HrtimerFn.CPUTIME_EVENT] = _cputime_event
+
+
+def exit_cpu_timers(task: task_struct, *, group_dead: bool) -> None:
+    """A thread ends, perhaps the last: its CPU time stands still."""
+    drop_cpu_timers(task.posix_cputimers)
+    if group_dead:
+        drop_cpu_timers(signal_of(task).posix_cputimers)

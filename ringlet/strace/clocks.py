@@ -94,7 +94,7 @@ def _sigevent(call: Call, data: bytes) -> str:
     text = "{"
     if value:
         text += f"sigev_value={{sival_int={signed32(value)}, sival_ptr={address(call, value)}}}, "
-    name = signal(call, signo) if notify in (0, 4) else str(signo)
+    name = signal(call, signo) if notify in (0, 2, 4) else str(signo)
     text += f"sigev_signo={name}, sigev_notify={_NOTIFY(call, notify)}"
     if notify == 4:  # SIGEV_THREAD_ID
         text += f", sigev_notify_thread_id={struct.unpack_from('<i', data, 16)[0]}"

@@ -126,6 +126,12 @@ class Timers(RuleBasedStateMachine):
         self.armed[which] = base, expires
         assert hrtimer_remaining(self.timers[which]) == delay
 
+    @rule(which=st.integers(0, TIMERS - 1), base=st.sampled_from([0, 1]), expires=TIMES)
+    def start_in_the_past(self, which: int, base: int, expires: int) -> None:
+        """On the wall clock: long before the machine was switched on."""
+        hrtimer_start(self.timers[which], expires, NOTE, which, base)
+        self.armed[which] = base, expires
+
     @rule(which=st.integers(0, TIMERS - 1))
     def cancel(self, which: int) -> None:
         hrtimer_cancel(self.timers[which])

@@ -125,6 +125,44 @@ static inline struct itimerval itimer_of(long value_us, long interval_us)
 	};
 }
 
+static inline struct itimerspec timer_of(int64_t value, int64_t interval)
+{
+	return (struct itimerspec){ .it_value = timespec_of(value),
+				    .it_interval = timespec_of(interval) };
+}
+
+/* Make a timer that sends a signal with a value. */
+static inline int make_timer(clockid_t clock, int signal, int value)
+{
+	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL,
+				  .sigev_signo = signal,
+				  .sigev_value.sival_int = value };
+	int timer;
+
+	if (syscall(SYS_timer_create, clock, &event, &timer))
+		die("make a timer");
+	return timer;
+}
+
+/* Set it: in so many nanoseconds from now, and then at an interval. */
+static inline void set_timer(int timer, int64_t value, int64_t interval)
+{
+	struct itimerspec time = timer_of(value, interval);
+
+	if (syscall(SYS_timer_settime, timer, 0, &time, NULL))
+		die("set a timer");
+}
+
+/* What is left of it. */
+static inline int64_t timer_left(int timer)
+{
+	struct itimerspec left;
+
+	if (syscall(SYS_timer_gettime, timer, &left))
+		die("ask a timer");
+	return ns_of(left.it_value);
+}
+
 static inline long us_of(struct timeval time)
 {
 	return time.tv_sec * 1000000 + time.tv_usec;
