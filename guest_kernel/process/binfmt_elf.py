@@ -251,8 +251,9 @@ def _map_segment(mm: mm_struct, f: file, s: ElfSegment, va: int, total: int, *,
         do_mmap(mm, f, start, size, prot, flags, (s.offset - in_page) // PAGE_SIZE)
         file_end = start + size
         if s.memsz > s.filesz and prot & PROT_WRITE:
-            # What the file has behind the segment must not show through at the start of .bss.
-            clear_user(k, va + s.filesz, min(file_end, va + s.memsz) - (va + s.filesz))
+            # What the file has behind the segment must not show through, neither at the start of
+            # .bss nor behind it: a dynamic linker takes memory from there.
+            clear_user(k, va + s.filesz, file_end - (va + s.filesz))
     zeros_end = _page_align(va + s.memsz)
     if zeros_end > file_end:
         vm_brk_flags(mm, file_end, zeros_end - file_end, VM_EXEC if prot & PROT_EXEC else 0)
