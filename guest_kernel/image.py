@@ -1,10 +1,11 @@
 """The kernel image: the assembly, the tables that go with it, and room for the kernel's globals.
 
     .text    asm/*.asm, a stub per vector, a stub per system call               R-X
-    .rodata  sys_call_table, idt_table, task_state_array                        R--
+    .rodata  sys_call_table, idt_table, task_state_array, the vDSO              R--
     .data    page tables and the stack of the first instructions, IST stacks,
              GDT, TSS                                                           RW-
-    .bss     each structure of globals, under its own name and its fields' names
+    .bss     each structure of globals, under its own name and its fields' names; the vDSO's data
+             are a page of their own
 
 Each section ends on a page boundary, at ``_etext``, ``__end_rodata``, ``_edata`` and ``_end``.  All
 is assembled as one text; numbers come from the layouts and ``emulator.arch``.  The result is an ELF
@@ -24,6 +25,7 @@ from emulator.arch.exceptions import NR_VECTORS, WITH_ERROR_CODE, PageFaultError
 from emulator.arch.paging import FRAME_MASK, LARGE_PAGE_SIZE, PAGE_SIZE, PTE
 from emulator.arch.registers import CR0, CR4, EFER, MSR, RFLAGS
 from emulator.cpu.cpu import HOST_CALL_PORT
+from guest_kernel import vdso_image
 from guest_kernel.errors import Errno
 from guest_kernel.layout import sched
 from guest_kernel.layout.declare import (
@@ -78,6 +80,7 @@ from guest_kernel.layout.sigframe import (
 from guest_kernel.layout.signal import sigqueue, user_struct
 from guest_kernel.layout.stats import stats_data
 from guest_kernel.layout.tty import tty_data
+from guest_kernel.layout.vdso import vdso_data
 from guest_kernel.layout.workqueue import workqueue_data
 from guest_kernel.layout.xarray import xa_node
 from guest_kernel.lib import rbtree
@@ -108,7 +111,7 @@ ENDS: Final = {".text": "_etext", ".rodata": "__end_rodata", ".data": "_edata", 
 # Everything that Linux would have as global variables.
 GLOBALS: Final[tuple[type[Struct], ...]] = (pcpu_hot, sched_data, mm_data, vm_data, fs_data,
                                             printk_data, init_data, tty_data, ipc_data, stats_data,
-                                            workqueue_data)
+                                            workqueue_data, vdso_data)
 
 # Calls that entry.asm answers itself; each has a hosted twin for reference.
 NATIVE: Final = frozenset({"sys_getpid", "sys_gettid", "sys_getuid", "sys_geteuid", "sys_getgid",
@@ -142,19 +145,22 @@ def build() -> bytes:
     """Return the image as an ELF file, from the cache if nothing has changed."""
     rows = load()
     source, symbols = text(rows), numbers(rows)
+    vdso, vdso_symbols = vdso_image.source(), vdso_image.numbers(rows)
     recipe = [sources.read_text(module) for module in (
-        __file__, assembler.__file__, elf.__file__, descriptors.__file__)]
+        __file__, vdso_image.__file__, assembler.__file__, elf.__file__, descriptors.__file__)]
     fields = [(kind.__name__, name, field.offset, field.size)
               for kind in GLOBALS for name, field in kind.fields.items()]
-    key = "\0".join([source, str(sorted(symbols.items())), str(fields), *recipe]).encode()
-    return assembler.cached("kernel", key, lambda: _build(source, symbols))
+    key = "\0".join([source, str(sorted(symbols.items())), str(fields), vdso,
+                     str(sorted(vdso_symbols.items())), *recipe]).encode()
+    return assembler.cached("kernel", key, lambda: _build(
+        source, symbols, vdso_image.build(vdso, vdso_symbols)))
 
 
-def _build(source: str, symbols: dict[str, int]) -> bytes:
+def _build(source: str, symbols: dict[str, int], vdso: bytes) -> bytes:
     parts, labels = assembler.assemble_sections(source, BASE, dict.fromkeys(ENDS, PAGE_SIZE),
                                                 symbols)
     data = {part.name: bytearray(part.data) for part in parts}
-    for address, content in _tables(labels):
+    for address, content in (*_tables(labels), (labels["vdso_image_64"], vdso)):
         part = next(p for p in parts if p.address <= address < p.address + len(p.data))
         place = address - part.address
         data[part.name][place : place + len(content)] = content
@@ -216,7 +222,8 @@ def _rodata(rows: Sequence[Row]) -> str:
                       "gdt_descr:", f".word {GDT_ENTRIES * 8 - 1}", ".quad gdt_page",
                       *states, ".balign 8, 0", "task_state_array:", *pointers,
                       ".balign 16, 0", "init_fpstate:",
-                      f".byte {', '.join(map(str, INIT_FPSTATE))}"])
+                      f".byte {', '.join(map(str, INIT_FPSTATE))}",
+                      f".balign {PAGE_SIZE}, 0", "vdso_image_64:", f".zero {PAGE_SIZE}"])
 
 
 def _data() -> str:
@@ -227,7 +234,8 @@ def _data() -> str:
 
 
 def _bss() -> str:
-    places = [f".balign 64, 0\n{kind.__name__}:\n.zero {kind.size}" for kind in GLOBALS]
+    places = [f".balign {PAGE_SIZE if kind is vdso_data else 64}, 0\n{kind.__name__}:\n"
+              f".zero {kind.size}" for kind in GLOBALS]
     return "\n".join([".bss", *places])
 
 

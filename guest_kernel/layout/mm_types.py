@@ -158,7 +158,7 @@ class mm_struct(Struct):
     arg_end = U64("first byte behind them")
     env_start = U64("first byte of the environment strings")
     env_end = U64("first byte behind them")
-    vdso = U64("address of the vDSO, 0 without one")
+    vdso = U64("where execve(2) has mapped the vDSO; 0 without a program")
     exe_file = Ptr(lambda: file, "the executable, or NULL")
     saved_auxv = Array(U64, AT_VECTOR_SIZE, "the auxiliary vector, for /proc/pid/auxv")
 

@@ -74,6 +74,7 @@ AT_SECURE: Final = 23
 AT_RANDOM: Final = 25
 AT_HWCAP2: Final = 26
 AT_EXECFN: Final = 31
+AT_SYSINFO_EHDR: Final = 33
 AT_MINSIGSTKSZ: Final = 51
 
 CLOCKS_PER_SEC: Final = 100  # USER_HZ
@@ -288,7 +289,7 @@ def push_strings(k: Kernel, argv: list[bytes], envp: list[bytes], filename: byte
 
 
 _M64: Final = (1 << 64) - 1
-_auxv: Final = struct.Struct("<40Q")
+_auxv: Final = struct.Struct("<42Q")
 _SAVED_AUXV: Final = mm_struct.offsetof("saved_auxv")
 
 
@@ -303,11 +304,12 @@ def create_elf_tables(task: task_struct, mm: mm_struct, strings: Strings, header
     platform = (strings.bottom & ~0xF) - 16
     random = platform - 16
     auxv = _auxv.pack(
-        AT_HWCAP, HWCAP, AT_PAGESZ, PAGE_SIZE, AT_CLKTCK, CLOCKS_PER_SEC, AT_PHDR, program.phdr,
-        AT_PHENT, record("Elf_Phdr").size, AT_PHNUM, len(header.phdrs), AT_BASE, interp_base,
-        AT_FLAGS, 0, AT_ENTRY, program.entry & _M64, AT_UID, task.uid, AT_EUID, task.euid,
-        AT_GID, task.gid, AT_EGID, task.egid, AT_SECURE, 0, AT_RANDOM, random, AT_HWCAP2, 0,
-        AT_EXECFN, strings.execfn, AT_PLATFORM, platform, AT_MINSIGSTKSZ, MINSIGSTKSZ, AT_NULL, 0)
+        AT_SYSINFO_EHDR, mm.vdso, AT_HWCAP, HWCAP, AT_PAGESZ, PAGE_SIZE, AT_CLKTCK, CLOCKS_PER_SEC,
+        AT_PHDR, program.phdr, AT_PHENT, record("Elf_Phdr").size, AT_PHNUM, len(header.phdrs),
+        AT_BASE, interp_base, AT_FLAGS, 0, AT_ENTRY, program.entry & _M64, AT_UID, task.uid,
+        AT_EUID, task.euid, AT_GID, task.gid, AT_EGID, task.egid, AT_SECURE, 0, AT_RANDOM, random,
+        AT_HWCAP2, 0, AT_EXECFN, strings.execfn, AT_PLATFORM, platform,
+        AT_MINSIGSTKSZ, MINSIGSTKSZ, AT_NULL, 0)
     words = [len(strings.argv), *strings.argv, 0, *strings.envp, 0]
     size = 8 * len(words) + len(auxv)
     rsp = (random - size) & ~0xF

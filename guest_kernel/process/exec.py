@@ -86,6 +86,7 @@ from guest_kernel.process.pid import (
 )
 from guest_kernel.process.tasks import for_each_thread, thread_group_empty
 from guest_kernel.process.user import is_nproc_overlimit
+from guest_kernel.process.vdso import map_vdso
 from guest_kernel.sched.wait import schedule_timeout
 from guest_kernel.signal.numbers import SIGCHLD, SIGKILL, SIGSEGV
 from guest_kernel.signal.sigaction import sas_ss_reset
@@ -241,6 +242,7 @@ def _load(task: task_struct, mm: mm_struct, bprm: linux_binprm, interp: file | N
     mm.start_data, mm.end_data = loaded.start_data, loaded.end_data
     mm.start_brk = mm.brk = -(-loaded.end // PAGE_SIZE) * PAGE_SIZE
     set_mm_exe_file(mm, bprm.file)
+    map_vdso(mm)
     rsp = binfmt_elf.create_elf_tables(task, mm, strings, header, loaded, interp_base)
     return rsp, entry
 

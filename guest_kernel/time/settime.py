@@ -32,6 +32,8 @@ from guest_kernel.time.timekeeping import (
     NSEC_PER_USEC,
     ktime_get,
     ktime_get_real_ns,
+    set_xtime_base,
+    update_vsyscall,
 )
 
 if TYPE_CHECKING:
@@ -73,7 +75,7 @@ def _set_wall_clock(k: Kernel, time: int) -> None:
     base = time - ktime_get(k)
     if base < 0 or time >= TIME_SETTOD_SEC_MAX * NSEC_PER_SEC:
         raise SyscallError(Errno.EINVAL)
-    k.data(sched_data).xtime_base = base
+    set_xtime_base(k, base)
     clock_was_set(k)
 
 
@@ -87,6 +89,7 @@ def _set_timezone(k: Kernel, west: int, dst: int, *, only: bool) -> None:
         raise SyscallError(Errno.EINVAL)
     data = k.data(sched_data)
     data.sys_tz.tz_minuteswest, data.sys_tz.tz_dsttime = west, dst
+    update_vsyscall(k)
     if not data.tz_was_set:
         data.tz_was_set = 1
         if only and west:

@@ -9,6 +9,7 @@ from typing import Final
 
 from guest_kernel.kernel import Kernel
 from guest_kernel.layout.sched import sched_data
+from guest_kernel.layout.vdso import vdso_data
 
 NSEC_PER_SEC: Final = 1_000_000_000
 NSEC_PER_USEC: Final = 1000
@@ -29,7 +30,23 @@ def ktime_get_real_ns(k: Kernel) -> int:
 
 def timekeeping_init(k: Kernel) -> None:
     """Read the wall clock from the CMOS.  See Linux read_persistent_clock64()."""
-    k.data(sched_data).xtime_base = _mc146818_get_time(k) * NSEC_PER_SEC - ktime_get(k)
+    set_xtime_base(k, _mc146818_get_time(k) * NSEC_PER_SEC - ktime_get(k))
+
+
+def set_xtime_base(k: Kernel, base: int) -> None:
+    """Set how far the wall clock is ahead of the monotonic one, in ns."""
+    k.data(sched_data).xtime_base = base
+    update_vsyscall(k)
+
+
+def update_vsyscall(k: Kernel) -> None:
+    """Tell the vDSO of the wall clock and the time zone."""
+    data, source = k.data(vdso_data), k.data(sched_data)
+    data.seq += 1  # ring 3 does not run meanwhile, but may have read a part already
+    data.basetime = source.xtime_base
+    data.tz_minuteswest = source.sys_tz.tz_minuteswest
+    data.tz_dsttime = source.sys_tz.tz_dsttime
+    data.seq += 1
 
 
 def _mc146818_get_time(k: Kernel) -> int:
