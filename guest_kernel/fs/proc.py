@@ -1,6 +1,7 @@
-"""proc: processes as files.  So far ``/proc/self``, ``/proc/<pid>`` and ``/proc/<pid>/exe``.
+"""proc: processes as files: ``/proc/self``, ``/proc/<pid>`` and ``/proc/<pid>/exe``.
 
-What is in /proc beside processes registers itself: see :func:`proc_register`.
+What else is in /proc registers itself, :func:`proc_register`, and so do the files about a process,
+:func:`register_tgid_entry`.
 
 A lookup makes a dentry and an inode, and those about a process are kept until it is gone
 (``pid.inodes``, :func:`proc_flush_pid`).  A dentry that somebody still has then does not count: it
@@ -56,7 +57,34 @@ _TGID_OFFSET: Final = 256
 
 # Inode numbers under /proc/<pid>: the pid above, the entry below.
 _PID_SHIFT: Final = 16
-_DIR, _EXE = 0, 1
+_DIR: Final = 0
+
+
+class proc_tgid_entry(NamedTuple):
+    """What is in each /proc/<pid>.  See Linux fs/proc/base.c struct pid_entry.
+
+    Attributes:
+        mode: type and permissions.
+        iops, fops: its operations.
+    """
+
+    mode: int
+    iops: Ops
+    fops: Ops
+
+
+# In the order in which they are listed; an inode's number says which it is, from 1 on.
+_TGID_ENTRIES: Final[dict[bytes, proc_tgid_entry]] = {
+    b"exe": proc_tgid_entry(S_IFLNK | 0o777, Ops.PROC_PID_LINK_IOPS, Ops.NO_OPEN_FOPS)}
+
+
+def register_tgid_entry(name: bytes, entry: proc_tgid_entry) -> None:
+    """Put ``entry`` into each directory of a process."""
+    _TGID_ENTRIES[name] = entry
+
+
+def _tgid_ino(tgid: int, name: bytes) -> int:
+    return tgid << _PID_SHIFT | list(_TGID_ENTRIES).index(name) + 1
 
 
 # ---- tasks
@@ -211,12 +239,11 @@ class ProcTgidInodeOperations(InodeOperations, ops=Ops.PROC_TGID_IOPS):
 
     def lookup(self, directory: inode, parent: dentry, name: bytes) -> dentry | None:
         task = get_proc_task(directory, Errno.ESRCH)  # proc_pid_permission()'s
-        if name != b"exe":
+        entry = _TGID_ENTRIES.get(name)
+        if entry is None:
             raise SyscallError(Errno.ENOENT)
-        return new_entry(
-            parent, name, task.tgid << _PID_SHIFT | _EXE, S_IFLNK | 0o777,
-            Ops.PROC_PID_LINK_IOPS, Ops.NO_OPEN_FOPS, task,
-        )
+        return new_entry(parent, name, _tgid_ino(task.tgid, name), entry.mode, entry.iops,
+                         entry.fops, task)
 
 
 class ProcPidLinkInodeOperations(InodeOperations, ops=Ops.PROC_PID_LINK_IOPS):
@@ -275,8 +302,8 @@ class ProcTgidFileOperations(ProcDirFileOperations, ops=Ops.PROC_TGID_FOPS):
         task = get_proc_task(f.f_inode)
         if not dir_emit_dots(f.f_path.dentry, ctx):
             return
-        if ctx.pos == 2:
-            if not ctx.emit(b"exe", task.tgid << _PID_SHIFT | _EXE, S_IFLNK):
+        for name, entry in list(_TGID_ENTRIES.items())[ctx.pos - 2 :]:
+            if not ctx.emit(name, _tgid_ino(task.tgid, name), entry.mode):
                 return
             ctx.pos += 1
 

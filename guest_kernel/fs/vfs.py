@@ -19,6 +19,7 @@ from guest_kernel.fs import (
     pipe,
     poll,
     proc,
+    proc_maps,
     proc_sysctl,
     ramfs,
     readdir,
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
     from guest_kernel.kernel import Kernel
 
 # Imported for what they register.
-MODULES = (char_dev, d_path, ioctl, mem, open, pipe, poll, proc, proc_sysctl, ramfs, readdir,
-           stat)
+MODULES = (char_dev, d_path, ioctl, mem, open, pipe, poll, proc, proc_maps, proc_sysctl, ramfs,
+           readdir, stat)
 
 # Imported for its system calls alone.
 CALLS = (select,)

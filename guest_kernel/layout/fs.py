@@ -172,6 +172,7 @@ class Ops(IntEnum):
     PROC_TGID_FOPS = 15
     PROC_SYS_FOPS = 16
     PROC_SYS_DIR_FOPS = 17
+    PROC_PID_MAPS_FOPS = 24
     # inode_operations
     EMPTY_IOPS = 64
     RAMFS_FILE_IOPS = 65
@@ -183,6 +184,7 @@ class Ops(IntEnum):
     PROC_PID_LINK_IOPS = 71
     PROC_SYS_IOPS = 72
     PROC_SYS_DIR_IOPS = 73
+    PROC_DEF_IOPS = 80
     # super_operations and file systems
     RAMFS_SOPS = 96
     PROC_SOPS = 97

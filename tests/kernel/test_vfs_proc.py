@@ -145,7 +145,7 @@ def test_processes_are_listed(world: World) -> None:
     expected = [".", "..", "sys", "self", "2", "17", "300"]
     assert world.listdir("/proc") == expected
     assert world.listdir("/proc", 24) == expected
-    assert world.listdir("/proc/self") == [".", "..", "exe"]
+    assert world.listdir("/proc/self") == [".", "..", "exe", "maps"]
 
 
 def test_a_process_that_is_gone(world: World) -> None:
