@@ -431,6 +431,7 @@ class signal_struct(Struct):
     it = EmbedArray(cpu_itimer, CPUCLOCK_VIRT + 1, "ITIMER_PROF and ITIMER_VIRTUAL, by CPUCLOCK_*")
     posix_cputimers = Embed(posix_cputimers, "timers on the CPU time of the process")
     rlim = EmbedArray(rlimit, RLIM_NLIMITS, "resource limits, by RLIMIT_*")
+    cpu_limited = U32("1: RLIMIT_CPU may be finite; inherited as rlim is")
 
 
 class pid_namespace(Struct):
@@ -682,12 +683,15 @@ class pcpu_hot(Struct):
     prev_dead = Ptr(lambda: task_struct, "a dead task that was switched from; its stack is free")
     preempt_count = U32("not 0: no preemption; PREEMPT_MASK, HARDIRQ_MASK", writer="both")
     arg = I64("argument, and result, of a host call by a routine of the image", writer="both")
-    cputimers_active = U64("armed timers on CPU time, of all tasks; 0: a switch need not look")
+    cputimers_active = U64("armed timers on CPU time, of all tasks, and CPU_LIMITS; 0: a switch "
+                           "need not look")
     hosted_only = U64("not 0: the assembly leaves to the hosted half what both can do")
     dup_mm = VoidPtr("fork: the copy of current's mm that is ready, | 1: to be dropped; or 0",
                      writer="both")
     prev_mm = Ptr(lambda: mm_struct, "WORK_EXEC_MM: what execve has left, to be dropped")
 
+
+CPU_LIMITS: Final = 1 << 32  # in cputimers_active: somebody has set RLIMIT_CPU, once for all
 
 WORK_SCHEDULE: Final = 1  # the task sleeps: switch, then make the host call again
 WORK_FLUSH_ONE: Final = 2  # INVLPG flush_va

@@ -13,7 +13,9 @@ from guest_kernel.errors import Errno, SyscallError
 from guest_kernel.layout.declare import PHYSICAL_MASK
 from guest_kernel.layout.fs import SYSCTL_NR_OPEN
 from guest_kernel.layout.sched import (
+    RLIM_INFINITY,
     RLIM_NLIMITS,
+    RLIMIT_CPU,
     RLIMIT_NOFILE,
     rlimit,
     signal_struct,
@@ -27,6 +29,7 @@ from guest_kernel.process.ids import same_ids
 from guest_kernel.process.pid import find_process_by_pid
 from guest_kernel.syscalls import SYSCALL_DEFINE, Int, UInt, UserPtr
 from guest_kernel.time.clocks import task_cputime, thread_group_cputime
+from guest_kernel.time.cputimers import update_rlimit_cpu
 from guest_kernel.time.timekeeping import NSEC_PER_SEC, NSEC_PER_USEC, ktime_get
 
 if TYPE_CHECKING:
@@ -67,6 +70,8 @@ def do_prlimit(task: task_struct, resource: int, new: tuple[int, int] | None) ->
         if hard > old[1] and not capable(k):
             raise SyscallError(Errno.EPERM)
         k.u64[place], k.u64[place + 1] = soft, hard
+        if resource == RLIMIT_CPU and soft != RLIM_INFINITY:
+            update_rlimit_cpu(task)
     return old
 
 
@@ -125,8 +130,7 @@ def sys_getrlimit(current: task_struct, resource: UInt, rlim: UserPtr) -> int:
 def sys_setrlimit(current: task_struct, resource: UInt, rlim: UserPtr) -> int:
     """Set a resource limit.  See setrlimit(2).
 
-    Limits: RLIMIT_CPU, RLIMIT_RSS, RLIMIT_LOCKS, RLIMIT_MSGQUEUE and RLIMIT_RTTIME are kept, but
-    limit nothing.
+    Limits: RLIMIT_RSS, RLIMIT_LOCKS, RLIMIT_MSGQUEUE and RLIMIT_RTTIME are kept, but limit nothing.
     """
     soft, hard = RLIMIT.unpack(copy_from_user(current.k, rlim, RLIMIT.size))
     do_prlimit(current, resource, (soft, hard))

@@ -18,7 +18,7 @@ from guest_kernel.layout.page import mm_data
 from guest_kernel.layout.sched import ROBUST_LIST_HEAD_SIZE, sched_data, task_struct
 from guest_kernel.mm.mm import get_dumpable
 from guest_kernel.mm.page_alloc import nr_free_pages
-from guest_kernel.mm.uaccess import copy_to_user, put_user_u64
+from guest_kernel.mm.uaccess import copy_to_user, put_user_u32, put_user_u64
 from guest_kernel.mm.vma import capable
 from guest_kernel.process.ids import same_ids
 from guest_kernel.process.pid import find_process_by_pid
@@ -75,6 +75,15 @@ def sys_sysinfo(current: task_struct, info: UserPtr) -> int:
     copy_to_user(k, info, SYSINFO.pack(
         uptime, 0, 0, 0, k.data(mm_data).totalram_pages * PAGE_SIZE, nr_free_pages(k) * PAGE_SIZE,
         0, 0, 0, 0, procs, 0, 0, 1))
+    return 0
+
+
+@SYSCALL_DEFINE
+def sys_getcpu(current: task_struct, cpup: UserPtr, nodep: UserPtr, unused: UserPtr) -> int:
+    """Return on which CPU the caller runs, and on which node: 0, both.  See getcpu(2)."""
+    for place in (cpup, nodep):
+        if place:
+            put_user_u32(current.k, place, 0)
     return 0
 
 

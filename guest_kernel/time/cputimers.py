@@ -1,10 +1,10 @@
 """Timers on CPU time: where they wait, and the one event that looks at them.
 
 A thread and a process each have a queue for each way to count CPU time (``posix_cputimers``); the
-process's interval timers, setitimer(2), wait beside them.  CPU time passes for the running task
-alone, so one timer of the machine is enough: ``cputime_event`` is set to when the running task, or
-its process, will have used as much as its first timer waits for.  It is set anew when a timer is
-armed, when it has expired, and at each switch while there is any such timer at all:
+process's interval timers, setitimer(2), and RLIMIT_CPU wait beside them.  CPU time passes for the
+running task alone, so one timer of the machine is enough: ``cputime_event`` is set to when the
+running task, or its process, will have used as much as its first timer waits for.  It is set anew
+when a timer is armed, when it has expired, and at each switch while there is any such timer at all:
 ``pcpu_hot.cputimers_active`` counts them.
 
 Linux looks at these timers in the periodic tick, so there they are late by up to a tick; here they
@@ -23,8 +23,11 @@ from guest_kernel.kernel import Kernel
 from guest_kernel.layout.declare import container_of
 from guest_kernel.layout.rbtree import rb_root_cached
 from guest_kernel.layout.sched import (
+    CPU_LIMITS,
     CPUCLOCK_PROF,
     CPUCLOCK_VIRT,
+    RLIM_INFINITY,
+    RLIMIT_CPU,
     cpu_timer,
     pcpu_hot,
     pid,
@@ -42,7 +45,7 @@ from guest_kernel.time.clocks import (
     thread_group_cputime,
 )
 from guest_kernel.time.hrtimer import NEVER, HrtimerFn, hrtimer_cancel, hrtimer_start
-from guest_kernel.time.timekeeping import ktime_get
+from guest_kernel.time.timekeeping import NSEC_PER_SEC, ktime_get
 
 _KEY: Final = cpu_timer.offsetof("expires") - cpu_timer.offsetof("node")
 ITIMER_CLOCKS: Final = (CPUCLOCK_PROF, CPUCLOCK_VIRT)  # of signal_struct.it
@@ -134,20 +137,42 @@ def _left_of_itimers(signal: signal_struct, time: Cputime) -> int:
                 for clock in ITIMER_CLOCKS if signal.it[clock].expires), default=NEVER)
 
 
+def _left_of_limit(signal: signal_struct, time: Cputime) -> int:
+    soft = signal.rlim[RLIMIT_CPU].rlim_cur
+    if soft == RLIM_INFINITY:
+        return NEVER
+    left: int = soft * NSEC_PER_SEC - cpu_clock_sample(CPUCLOCK_PROF, time)
+    return left
+
+
+def update_rlimit_cpu(task: task_struct) -> None:
+    """RLIMIT_CPU of the process of ``task`` has been set: look at it, now and at each switch.
+
+    Children have the limit, too, without being counted; so it is never taken back that there are
+    limits.
+    """
+    signal = task.signal
+    assert signal is not None
+    signal.cpu_limited = 1
+    task.k.data(pcpu_hot).cputimers_active |= CPU_LIMITS
+    set_cputime_event(task.k)
+
+
 def set_cputime_event(k: Kernel) -> None:
     """Set the event to when the running task's first timer on CPU time expires."""
     current = k.current()
     signal = current.signal
     event = k.data(sched_data).cputime_event
     left = NEVER
-    if signal is not None and signal.has_timers:
+    if signal is not None and (signal.has_timers or signal.cpu_limited):
         process = thread_group_cputime(current)
         left = min(_left(current.posix_cputimers, task_cputime(current)),
-                   _left(signal.posix_cputimers, process), _left_of_itimers(signal, process))
+                   _left(signal.posix_cputimers, process), _left_of_itimers(signal, process),
+                   _left_of_limit(signal, process))
     if left == NEVER:
         hrtimer_cancel(event)
     else:
-        hrtimer_start(event, ktime_get(k) + max(0, left), HrtimerFn.CPUTIME_EVENT, 0)
+        hrtimer_start(event, ktime_get(k) + max(1, left), HrtimerFn.CPUTIME_EVENT, 0)
 
 
 def count_cputimers(k: Kernel, change: int) -> None:

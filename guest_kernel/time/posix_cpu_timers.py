@@ -14,13 +14,15 @@ from guest_kernel.layout.posix_timers import POSIX_TIMER_ARMED, POSIX_TIMER_DISA
 from guest_kernel.layout.sched import (
     CPUCLOCK_PROF,
     CPUCLOCK_VIRT,
+    RLIM_INFINITY,
+    RLIMIT_CPU,
     hrtimer,
     posix_cputimers,
     task_struct,
 )
 from guest_kernel.process.pid import PIDTYPE_PID, PIDTYPE_TGID, get_pid, task_pid_type
 from guest_kernel.sched.core import wake_up_process
-from guest_kernel.signal.numbers import SIGPROF, SIGVTALRM
+from guest_kernel.signal.numbers import SIGKILL, SIGPROF, SIGVTALRM, SIGXCPU
 from guest_kernel.signal.signal import kernel_info, send_signal, signal_of
 from guest_kernel.time.clocks import (
     CPUCLOCK_PERTHREAD,
@@ -42,6 +44,7 @@ from guest_kernel.time.cputimers import (
 )
 from guest_kernel.time.hrtimer import FUNCTIONS, KTIME_MAX, HrtimerFn
 from guest_kernel.time.rearm import bump_cpu_timer
+from guest_kernel.time.timekeeping import NSEC_PER_SEC
 from guest_kernel.time.timer_signal import posix_timer_queue_signal
 
 _ITIMER_SIGNALS: Final = {CPUCLOCK_PROF: SIGPROF, CPUCLOCK_VIRT: SIGVTALRM}
@@ -125,12 +128,26 @@ def _fire(timer: k_itimer) -> None:
 def run_posix_cpu_timers(task: task_struct) -> None:
     """Let expire what waits for no more CPU time than ``task``, which runs, or its process has."""
     signal = signal_of(task)
-    if not signal.has_timers or task.exit_state:
+    if not (signal.has_timers or signal.cpu_limited) or task.exit_state:
         return
     _check_timers(task.posix_cputimers, task_cputime(task))
     process = thread_group_cputime(task)
     _check_timers(signal.posix_cputimers, process)
     _check_itimers(task, process)
+    _check_rlimit(task, process)
+
+
+def _check_rlimit(task: task_struct, time: Cputime) -> None:
+    """At the soft limit send SIGXCPU, each second; at the hard one kill.  See getrlimit(2)."""
+    limit = signal_of(task).rlim[RLIMIT_CPU]
+    if limit.rlim_cur == RLIM_INFINITY:
+        return
+    used = cpu_clock_sample(CPUCLOCK_PROF, time)
+    if used >= limit.rlim_max * NSEC_PER_SEC:
+        send_signal(SIGKILL, kernel_info(SIGKILL), task, PIDTYPE_TGID)
+    elif used >= limit.rlim_cur * NSEC_PER_SEC:
+        limit.rlim_cur += 1
+        send_signal(SIGXCPU, kernel_info(SIGXCPU), task, PIDTYPE_TGID)
 
 
 def _check_timers(timers: posix_cputimers, time: Cputime) -> None:
