@@ -17,7 +17,7 @@ def execute(words: list[str]) -> int:
     """
     parser = _parser()
     options = parser.parse_args(_complete(words))
-    _check_snapshot(parser, options)
+    _check(parser, options)
     status: int = options.command(options)
     return status
 
@@ -35,6 +35,8 @@ def _parser() -> argparse.ArgumentParser:
                      help="print each system call as strace(1) does: --strace to standard error, "
                           "--strace=FILE to FILE")
     _run_options(run)
+    run.add_argument("--record", metavar="FILE",
+                     help="write to FILE what ringlet replay needs to do the run again")
     run.add_argument("program", metavar="PROGRAM", help="path of the program on the host")
     run.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGS")
 
@@ -45,6 +47,14 @@ def _parser() -> argparse.ArgumentParser:
     _host_options(resume)
     _run_options(resume)
     resume.add_argument("resume", metavar="FILE", help="the snapshot")
+
+    replay = commands.add_parser(
+        "replay", help="do a recorded run again",
+        description="Do a run again that ringlet run --record has recorded; if it goes another "
+                    "way, say where.")
+    replay.set_defaults(command=_replay)
+    _microcode_option(replay)
+    replay.add_argument("recording", metavar="FILE", help="the recording")
 
     debug = commands.add_parser(
         "debug", help="debug a program, and the kernel under it",
@@ -111,10 +121,14 @@ def _machine_options(command: argparse.ArgumentParser) -> None:
 
 def _host_options(command: argparse.ArgumentParser) -> None:
     """Add what can be told about any machine."""
-    add = command.add_argument
-    add("--dmesg", action="store_true", help="print the kernel log to standard error at the end")
-    add("--microcode", choices=("native", "python"),
-        help="which microcode the CPU uses (default: native where the host can)")
+    command.add_argument("--dmesg", action="store_true",
+                         help="print the kernel log to standard error at the end")
+    _microcode_option(command)
+
+
+def _microcode_option(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--microcode", choices=("native", "python"),
+                         help="which microcode the CPU uses (default: native where the host can)")
 
 
 def _run_options(command: argparse.ArgumentParser) -> None:
@@ -132,11 +146,13 @@ def _run_options(command: argparse.ArgumentParser) -> None:
     add("--realtime", action="store_true", help="do not let virtual time run ahead of the host's")
 
 
-def _check_snapshot(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    """Refuse the options about snapshots where they would do nothing."""
+def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Refuse options that do not go together, or would do nothing."""
     file, every = (getattr(options, name, None) for name in ("snapshot", "snapshot_every"))
     if every is not None and file is None:
         parser.error("--snapshot-every needs --snapshot FILE")
+    if getattr(options, "record", None) is not None and options.strace is not None:
+        parser.error("--record does not go with --strace, which takes its part in the run")
     if file is not None and every is None and options.timeout is None:
         parser.error("--snapshot needs --timeout or --snapshot-every, which say when")
 
@@ -144,7 +160,7 @@ def _check_snapshot(parser: argparse.ArgumentParser, options: argparse.Namespace
 # Options of ``run`` and ``debug`` whose value follows them, and those that may come without one.
 _WITH_VALUE = frozenset({"--mem", "--seed", "--append", "--env", "--timeout", "--microcode",
                          "--sched", "--quantum", "--snapshot", "--snapshot-every", "--stdin", "-x",
-                         "--command"})
+                         "--command", "--record"})
 _DEFAULT_VALUE = {"--strace": "--strace=", "--stats": "--stats=text"}
 
 
@@ -218,6 +234,12 @@ def _run(options: argparse.Namespace) -> int:
 
     given = {name: value for name, value in vars(options).items() if name in Options._fields}
     return run(Options(**given))
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from ringlet.run import replay
+
+    return replay(options.recording, options.microcode)
 
 
 def _debug(options: argparse.Namespace) -> int:

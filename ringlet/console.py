@@ -54,10 +54,18 @@ class Input:
     Args:
         read: returns the next bytes, at most ``n``; empty at the end.  It may block.
         pace: do not let virtual time run ahead of the host's.
+        record: called with the clock and what has come: keys, b"" for the end, or rows and columns.
+
+    Attributes:
+        until: a place of the clock at which :meth:`take` has to be called.
     """
 
+    until: int | None = None
+
     def __init__(self, machine: Machine, k: Kernel, read: Callable[[int], bytes], *,
-                 pace: bool = False) -> None:
+                 pace: bool = False,
+                 record: Callable[[int, bytes | tuple[int, int]], None] | None = None) -> None:
+        self._record = record
         self._machine = machine
         self._k = k
         self._read = read
@@ -69,6 +77,7 @@ class Input:
         """Offer input, or wait as long as the guest does; see ``Machine.idle``."""
         if not self._ended and console_has_reader(self._k):
             data = self._read(CHUNK)
+            self._tell(self._machine.clock, data)
             if data:
                 self._machine.uart.feed(data)
             else:
@@ -86,6 +95,13 @@ class Input:
         if self._pace:
             self._sleep_until(self._machine.clock)
 
+    def take(self) -> None:
+        """Give the guest what comes at :attr:`until`."""
+
+    def _tell(self, clock: int, what: bytes | tuple[int, int]) -> None:
+        if self._record is not None:
+            self._record(clock, what)
+
     def _sleep_until(self, clock: int) -> None:
         ahead = clock - (time.monotonic_ns() - self._started)
         if ahead > 0:
@@ -101,15 +117,13 @@ class Keyboard(Input):
     Args:
         terminal: the host's.
         pace: do not let virtual time run ahead of the host's: else a sleep takes no time.
-        record: called with the clock and what has come: keys, b"" for a hang-up, or rows and
-            columns.
+        record: as for any input.
     """
 
     def __init__(self, machine: Machine, k: Kernel, terminal: HostTerminal, *, pace: bool = True,
                  record: Callable[[int, bytes | tuple[int, int]], None] | None = None) -> None:
-        super().__init__(machine, k, terminal.read, pace=pace)
+        super().__init__(machine, k, terminal.read, pace=pace, record=record)
         self._terminal = terminal
-        self._record = record
         self._leaving = 0  # LEAVE has been typed so often in a row
 
     def idle(self) -> bool:
@@ -161,7 +175,3 @@ class Keyboard(Input):
         if self._leaving >= 3:
             raise Left
         machine.uart.feed(keys)
-
-    def _tell(self, clock: int, what: bytes | tuple[int, int]) -> None:
-        if self._record is not None:
-            self._record(clock, what)

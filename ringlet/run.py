@@ -7,7 +7,7 @@ import stat
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import NamedTuple, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from emulator.boot import BootError
 from emulator.cpu.binding import EngineError
@@ -16,7 +16,7 @@ from emulator.machine import DEFAULT_MEM
 from emulator.snapshot import Snapshot, SnapshotError, read_file, write_file
 from guest_kernel.errors import KernelPanic
 from guest_kernel.mm.page_alloc import OutOfFrames
-from ringlet.console import Keyboard, Left, Lines
+from ringlet.console import Input, Keyboard, Left, Lines
 from ringlet.session import DEFAULT_ENV, DeadlockError, ProgramError, Session, check_program
 from ringlet.shell import RootError, ShellRoot
 from ringlet.terminal import Ended, HostTerminal
@@ -46,6 +46,7 @@ class Options(NamedTuple):
     microcode: MicrocodeKind | None = None
     snapshot: str | None = None  # the file to write
     snapshot_every: float | None = None  # virtual seconds
+    record: str | None = None  # the file to write
 
 
 def fail(message: str, status: int = OUR_ERROR) -> int:
@@ -114,16 +115,21 @@ def _session(options: Options) -> Session:
     else:
         if options.root is None:
             check_program(options.program)
-        tty = sys.stdin.isatty() and sys.stdout.isatty()
-        rows, columns = _window() if tty else (24, 80)
-        session = Session(
-            mem=options.mem, seed=options.seed, microcode=options.microcode, tty=tty,
-            rows=rows, columns=columns, realtime=options.realtime, append=options.append,
-            sched=options.sched, quantum=options.quantum, output=_write)
+        session = Session(**_machine(options), microcode=options.microcode,
+                          realtime=options.realtime, output=_write)
     session.snapshot_every = options.snapshot_every
     if options.snapshot_every is not None:
         session.on_snapshot = lambda snapshot: _save(snapshot, options)
     return session
+
+
+def _machine(options: Options) -> dict[str, Any]:
+    """Return what is booted, as a session takes it and a recording holds it."""
+    tty = sys.stdin.isatty() and sys.stdout.isatty()
+    rows, columns = _window() if tty else (24, 80)
+    return {"mem": options.mem, "seed": options.seed, "tty": tty, "rows": rows,
+            "columns": columns, "append": options.append, "sched": options.sched,
+            "quantum": options.quantum}
 
 
 def _save(snapshot: Snapshot, options: Options) -> None:
@@ -140,18 +146,30 @@ def _run_program(session: Session, options: Options, trace: TextIO | None) -> in
         from ringlet.strace import Strace
 
         tracer = Strace(session.kernel.k, trace)
+    argv = [options.program, *options.arguments]
+    env = DEFAULT_ENV | dict(options.env)
     with ExitStack() as stack:
-        stdin: Keyboard | Callable[[int], bytes] = _standard_input()
+        recorder = None
+        if options.record is not None:
+            from ringlet.recording import Recorder
+
+            recorder = stack.enter_context(Recorder(
+                session, _machine(options), argv, env, options.timeout, options.record))
+        record = None if recorder is None else recorder.came
         if session.tty:
             terminal = stack.enter_context(HostTerminal())
-            stdin = Keyboard(session.machine, session.kernel.k, terminal, pace=options.realtime)
-        if options.resume is not None:
-            result = session.resume(stdin=stdin, timeout=options.timeout, tracer=tracer)
+            source: Input = Keyboard(session.machine, session.kernel.k, terminal,
+                                     pace=options.realtime, record=record)
         else:
-            result = session.run([options.program, *options.arguments],
-                                 env=DEFAULT_ENV | dict(options.env), stdin=stdin,
-                                 timeout=options.timeout, tracer=tracer,
-                                 bring=options.root is None)
+            source = Input(session.machine, session.kernel.k, _standard_input(),
+                           pace=options.realtime, record=record)
+        if options.resume is not None:
+            result = session.resume(stdin=source, timeout=options.timeout, tracer=tracer)
+        else:
+            result = session.run(argv, env=env, stdin=source, timeout=options.timeout,
+                                 tracer=tracer, bring=options.root is None)
+        if recorder is not None:
+            recorder.ended(result)
     if tracer is not None:
         tracer.finish(result)
     if options.stats:
@@ -163,6 +181,20 @@ def _run_program(session: Session, options: Options, trace: TextIO | None) -> in
             _save(session.snapshot(), options)
         print(f"ringlet: gave up after {options.timeout:g} s of virtual time", file=sys.stderr)
     return result.status
+
+
+def replay(path: str, microcode: MicrocodeKind | None) -> int:
+    """Do a recorded run again; return the exit status."""
+    from ringlet.recording import DivergenceError, RecordingError, read_recording
+    from ringlet.recording import replay as again
+
+    try:
+        result = again(read_recording(path), _write, microcode=microcode)
+    except (RecordingError, DivergenceError, ProgramError, KernelPanic, DeadlockError) as error:
+        return fail(f"{path}: {error}" if isinstance(error, DivergenceError) else str(error))
+    except (BootError, EngineError, OutOfFrames, OSError, ValueError, TypeError) as error:
+        return fail(str(error))
+    return OUR_ERROR if result is None else result.status
 
 
 def _standard_input() -> Callable[[int], bytes]:

@@ -324,17 +324,25 @@ class Session:
 
     def _run(self, timeout: float | None, tracer: Tracer | None) -> Result:
         self.kernel.tracer = tracer
-        limit = NEVER if timeout is None else self.machine.clock + int(timeout * NSEC_PER_SEC)
+        machine, source = self.machine, self._input
+        assert source is not None
+        limit = NEVER if timeout is None else machine.clock + int(timeout * NSEC_PER_SEC)
         every = NEVER if self.snapshot_every is None else int(self.snapshot_every * NSEC_PER_SEC)
+        snapshot = machine.clock + every
         while True:
-            reason = self.machine.run(min(limit, self.machine.clock + every))
+            reason = machine.run(min(limit, snapshot, NEVER if source.until is None
+                                     else source.until))
             if self._output_error is not None:
                 raise self._output_error
             if reason is not Exit.TIMER:
                 break
-            if every != NEVER and self.on_snapshot is not None:
-                self.on_snapshot(self.snapshot())
-            if self.machine.clock >= limit:
+            while source.until is not None and machine.clock >= source.until:
+                source.take()
+            if machine.clock >= snapshot:
+                snapshot = machine.clock + every
+                if self.on_snapshot is not None:
+                    self.on_snapshot(self.snapshot())
+            if machine.clock >= limit:
                 break
         return self.result(reason)
 
