@@ -38,6 +38,7 @@ from emulator.cpu import mmu
 from emulator.cpu.control import Exit
 from emulator.cpu.cpu import MicrocodeKind
 from emulator.machine import MIB, Machine
+from emulator.snapshot import Snapshot, SnapshotError
 
 GDT: Final = 0x1_0000
 IDT: Final = 0x1_1000
@@ -203,6 +204,25 @@ class Bare:
         self.map(USER_STACK - PAGE_SIZE)
         reason = self.machine.run()
         assert reason is Exit.HALT, reason
+
+    # Snapshots
+
+    def snapshot(self) -> Snapshot:
+        """Return the state, between two programs."""
+        return self.machine.snapshot({"next_frame": str(self._next_frame)})
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take a state back that :meth:`snapshot` has returned; nobody handles traps then.
+
+        Raises:
+            SnapshotError: it is none of such a machine.
+        """
+        if "next_frame" not in snapshot.notes:
+            raise SnapshotError("the snapshot is of no bare machine")
+        self.machine.restore(snapshot)
+        self._next_frame = int(snapshot.notes["next_frame"])
+        self.on_trap.clear()
+        self._trap, self._traps, self._calls, self._ended = None, [], [], False
 
     # Tables
 

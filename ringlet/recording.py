@@ -96,36 +96,28 @@ class Recording(NamedTuple):
 
 
 class Recorder:
-    """Records a run: the length of a ``with`` block, at whose end the file is written.
+    """Records a run: what happens in a ``with`` block.
 
     Args:
-        session: just booted.
-        options: with which.
+        session: just booted, or as it was then; with an ``output``.
+        options: with which it was made.
         argv, env, timeout: of the run.
-        path: of the file.
     """
 
     def __init__(self, session: Session, options: Mapping[str, Any], argv: Sequence[str],
-                 env: Mapping[str, str], timeout: float | None,
-                 path: str | os.PathLike[str]) -> None:
+                 env: Mapping[str, str], timeout: float | None) -> None:
         self._session = session
         self._recording = Recording(dict(options), identity(), list(argv), dict(env),
                                     digest_of(argv[0]), timeout, [], 1, [], End(0, None, "", ""))
-        self._path = path
         self._events: list[tuple[int, Came]] = []
         self._checkpoints: list[Checkpoint] = []
         self._stride = 1
-        self._status: int | None = None
         self._output = blake2b(digest_size=16)
         self._block = ExitStack()
 
     def came(self, clock: int, what: Came) -> None:
         """Something has come from outside: what an ``Input`` is given as ``record``."""
         self._events.append((clock, what))
-
-    def ended(self, result: Result) -> None:
-        """The program has ended."""
-        self._status = result.status
 
     def __enter__(self) -> Self:
         self._block.enter_context(_calls_seen(self._session.machine, self._called))
@@ -134,11 +126,18 @@ class Recorder:
 
     def __exit__(self, *_: object) -> None:
         self._block.close()
+
+    def recording(self, result: Result | None) -> Recording:
+        """Return what has been recorded, while the machine is where the run has left it.
+
+        Args:
+            result: how the program has ended; None: it has not.
+        """
         machine = self._session.machine
-        end = End(machine.clock, self._status, self._output.hexdigest(), machine.fingerprint())
-        write_recording(self._recording._replace(
-            events=self._events, stride=self._stride, checkpoints=self._checkpoints, end=end),
-            self._path)
+        end = End(machine.clock, None if result is None else result.status,
+                  self._output.hexdigest(), machine.fingerprint())
+        return self._recording._replace(events=self._events, stride=self._stride,
+                                        checkpoints=self._checkpoints, end=end)
 
     def _called(self, index: int, checkpoint: Checkpoint) -> None:
         if index % self._stride == 0:

@@ -154,7 +154,7 @@ def _run_program(session: Session, options: Options, trace: TextIO | None) -> in
             from ringlet.recording import Recorder
 
             recorder = stack.enter_context(Recorder(
-                session, _machine(options), argv, env, options.timeout, options.record))
+                session, _machine(options), argv, env, options.timeout))
         record = None if recorder is None else recorder.came
         if session.tty:
             terminal = stack.enter_context(HostTerminal())
@@ -163,13 +163,19 @@ def _run_program(session: Session, options: Options, trace: TextIO | None) -> in
         else:
             source = Input(session.machine, session.kernel.k, _standard_input(),
                            pace=options.realtime, record=record)
-        if options.resume is not None:
-            result = session.resume(stdin=source, timeout=options.timeout, tracer=tracer)
-        else:
-            result = session.run(argv, env=env, stdin=source, timeout=options.timeout,
-                                 tracer=tracer, bring=options.root is None)
-        if recorder is not None:
-            recorder.ended(result)
+        result = None
+        try:
+            if options.resume is not None:
+                result = session.resume(stdin=source, timeout=options.timeout, tracer=tracer)
+            else:
+                result = session.run(argv, env=env, stdin=source, timeout=options.timeout,
+                                     tracer=tracer, bring=options.root is None)
+        finally:
+            if recorder is not None:
+                from ringlet.recording import write_recording
+
+                assert options.record is not None
+                write_recording(recorder.recording(result), options.record)
     if tracer is not None:
         tracer.finish(result)
     if options.stats:

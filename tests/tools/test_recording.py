@@ -41,10 +41,11 @@ def record(path: Path, argv: list[str], stdin: bytes = b"", timeout: float | Non
     """Record a run; return its output."""
     output = bytearray()
     with (Session(**OPTIONS, output=output.extend) as session,  # type: ignore[arg-type]  # mixed
-          Recorder(session, OPTIONS, argv, DEFAULT_ENV, timeout, path) as recorder):
+          Recorder(session, OPTIONS, argv, DEFAULT_ENV, timeout) as recorder):
         source = Input(session.machine, session.kernel.k, io.BytesIO(stdin).readline,
                        record=recorder.came)
-        recorder.ended(session.run(argv, stdin=source, timeout=timeout))
+        result = session.run(argv, stdin=source, timeout=timeout)
+        write_recording(recorder.recording(result), path)
     return bytes(output)
 
 
