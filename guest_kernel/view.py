@@ -15,7 +15,7 @@ from guest_kernel.fs.d_path import d_path
 from guest_kernel.fs.namespace import load_path
 from guest_kernel.hostcalls import HostCalls
 from guest_kernel.kernel import Kernel
-from guest_kernel.layout.declare import PHYSICAL_MASK
+from guest_kernel.layout.declare import PHYSICAL_MASK, Embed, Struct
 from guest_kernel.layout.fs import inode
 from guest_kernel.layout.mm_types import (
     VM_EXEC,
@@ -86,6 +86,23 @@ class View:
         if task is None:
             raise LookupError(f"no task {pid}")
         return task
+
+    def field(self, pid: int, name: str) -> tuple[int, int]:
+        """Return address and size of a field of a task's structure, ``__state`` or ``se.vruntime``.
+
+        Raises:
+            LookupError: there is no such task, or no such field.
+        """
+        kind: type[Struct] = task_struct
+        *outer, last = name.split(".")
+        for part in outer:
+            inner = kind.fields.get(part)
+            if not isinstance(inner, Embed):
+                raise LookupError(f"no structure {part} in {kind.__name__}")
+            kind = inner.target
+        if last not in kind.fields:
+            raise LookupError(f"no field {last} in {kind.__name__}")
+        return self.task(pid).va + task_struct.offsetof(name), kind.fields[last].size
 
     def page_table(self, pid: int) -> int:
         """Return the physical address of the PML4 of a task; the kernel's for a kernel thread."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
@@ -308,20 +309,22 @@ class Debugger:
             condition=condition, ignore=ignore, pid=pid))
         return point
 
-    def watch(self, spec: str, size: int = 8, *, access: Access = "write",
+    def watch(self, spec: str, size: int | None = None, *, access: Access = "write",
               condition: str | None = None) -> Watchpoint:
         """Watch a range of memory, in the running task's address space or the kernel's.
 
         Args:
-            spec: an expression that gives its address.
-            size: bytes.
+            spec: an expression that gives its address; or a field of a task's structure, such as
+                ``task(4).__state`` or ``current.se.vruntime``.
+            size: bytes; None: 8, or the field's.
             access: ``write`` stops when the value changes, ``read`` and ``access`` at each.
 
         Raises:
             DebuggerError: the expression has no value.
         """
         _check_condition(condition)
-        address = self.evaluate(spec)
+        address, natural = self._field(spec) or (self.evaluate(spec), _WORD)
+        size = natural if size is None else size
         if not isinstance(address, int) or size < 1:
             raise DebuggerError(f"{spec} is no range of memory.")
         address &= _M64
@@ -330,6 +333,21 @@ class Debugger:
             condition=condition, pid=None if address >> 63 else self.pid or None))
         point.old = self._value(point)
         return point
+
+    def _field(self, spec: str) -> tuple[int, int] | None:
+        """Return address and size of a field of a task's; None: ``spec`` names none.
+
+        Raises:
+            DebuggerError: there is no such task or field.
+        """
+        match = _FIELD.fullmatch(spec.strip())
+        if match is None or not isinstance(self.system, View):
+            return None
+        pid = self.pid if match[1] is None else int(match[1])
+        try:
+            return self.system.field(pid, match[2])
+        except LookupError as error:
+            raise DebuggerError(f"There is {error.args[0]}.") from None
 
     def catch(self, kind: str, *what: str) -> Catchpoint:
         """Stop at events: see :mod:`ringlet.debugger.catch`.
@@ -875,6 +893,7 @@ def _shown(value: bytes | None) -> str:
     return value[:32].hex(" ") + ("…" if len(value) > 32 else "")
 
 
+_FIELD: Final = re.compile(r"(?:current|task\((\d+)\))\.([a-z_][\w.]*)")
 _GOES_AWAY: Final = frozenset({"call", "syscall", "int", "int3", "movsb", "movsw", "movsd", "movsq",
                                "stosb", "stosw", "stosd", "stosq", "lodsb", "scasb", "cmpsb"})
 _BUILTINS: Final = {name: getattr(__import__("builtins"), name) for name in (

@@ -259,7 +259,7 @@ COMMANDS: Final = (
             ("b", "br", "brea")),
     Command("tbreak", "[LOCATION] [if CONDITION]", "Stop before code, once.", _break(True),
             ("tb", "tbr")),
-    Command("watch", "ADDRESS[, SIZE] [if CONDITION]", "Stop when memory changes.",
+    Command("watch", "WHAT[, SIZE] [if CONDITION]", "Stop when memory or a task's field changes.",
             _watch("write"), ("wa",)),
     Command("rwatch", "ADDRESS[, SIZE]", "Stop when memory is read.", _watch("read"), ("rw",)),
     Command("awatch", "ADDRESS[, SIZE]", "Stop when memory is read or written.",
