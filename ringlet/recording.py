@@ -99,7 +99,7 @@ class Recorder:
     """Records a run: what happens in a ``with`` block.
 
     Args:
-        session: just booted, or as it was then; with an ``output``.
+        session: just booted, or as it was then.
         options: with which it was made.
         argv, env, timeout: of the run.
     """
@@ -209,13 +209,15 @@ def _calls_seen(machine: Machine, called: Callable[[int, Checkpoint], None]) -> 
 
 @contextmanager
 def _output_seen(session: Session, seen: Callable[[bytes], None]) -> Iterator[None]:
-    """Have ``seen`` told of what the console of a session with an ``output`` sends."""
+    """Have ``seen`` told of what a session's console sends."""
     output = session.output
-    assert output is not None
 
     def emit(data: bytes) -> None:
         seen(data)
-        output(data)
+        if output is None:
+            session.machine.console += data
+        else:
+            output(data)
 
     session.output = emit
     try:

@@ -59,11 +59,10 @@ class Machines:
         """Return a session that has just booted."""
         key = repr(sorted(options.items()))
         if key not in self._sessions:
-            made = Session(**options, output=lambda _: None)
+            made = Session(**options)
             self._sessions[key] = made, made.snapshot()
         session, beginning = self._sessions[key]
         session.restore(beginning)
-        session.output = lambda _: None
         return session
 
     def close(self) -> None:
@@ -255,8 +254,6 @@ class Guest:
         elif flags:
             raise ValueError(f"{path.name} is not compiled, so it takes no flags")
         argv = [str(path), *arguments]
-        output = bytearray()
-        self._session.output = output.extend
         result: RunResult | None = None
         with Recorder(self._session, self._options, argv, DEFAULT_ENV,
                       self._timeout) as recorder:
@@ -266,9 +263,9 @@ class Guest:
             result = self._session.run(argv, stdin=source, timeout=self._timeout)
             self.last = recorder, result
         if self._native:
-            self._compare(argv, stdin, bytes(output), result.status)
+            self._compare(argv, stdin, result.output, result.status)
         statistics = result.statistics
-        return GuestResult(bytes(output), result.status, statistics.faults, statistics.syscalls,
+        return GuestResult(result.output, result.status, statistics.faults, statistics.syscalls,
                            result.timed_out)
 
     def _compare(self, argv: list[str], stdin: bytes, output: bytes, status: int) -> None:

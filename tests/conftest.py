@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from guest_kernel.mm import filemap
 from ringlet.session import Session
+from ringlet.testing import Machines
 
 
 @pytest.fixture
-def session() -> Iterator[Session]:
-    """A machine with the kernel booted and nothing run on it yet."""
-    with Session(seed=1) as booted:
-        yield booted
+def session(_ringlet_machines: Machines) -> Session:
+    """A machine with the kernel booted and nothing run on it yet: one, taken back for each test."""
+    return _ringlet_machines.session({"seed": 1})
 
 
 @pytest.fixture(autouse=True)

@@ -23,7 +23,7 @@ from emulator.system import BareSystem, System
 from guest_kernel.view import View
 from ringlet.debugger import catch
 from ringlet.debugger.errors import DebuggerError
-from ringlet.debugger.frames import Frame, unwind
+from ringlet.debugger.frames import DWARF, Frame, unwind
 from ringlet.debugger.points import Access, Breakpoint, Catchpoint, Point, Watchpoint
 from ringlet.debugger.stop import Reason, Stop
 from ringlet.debugger.symbols import Line, Module, Symbol, SymbolTable, image, offset_from
@@ -64,7 +64,9 @@ class Debugger:
         self._numbers = 0
         self._kernel_table: SymbolTable | None = None
         self._events: list[tuple[str, str, str]] = []  # kind, name, line for people
-        self._interrupted = False
+        # The registers at the last stop, and at the one before.
+        self._now: dict[str, int] = {}
+        self._before: dict[str, int] = {}
         self.last = self._stop(Reason.STEP)
 
     # Where we are
@@ -406,7 +408,6 @@ class Debugger:
 
     def interrupt(self) -> None:
         """Stop the machine soon; for a signal handler or another thread."""
-        self._interrupted = True
         self.machine.stop(Exit.STOPPED)
 
     # Running
@@ -438,7 +439,6 @@ class Debugger:
                 code |= catch.mapping_changes(self.system)
             stops.breakpoints = code | wanted
             self._watch([point for point in points if isinstance(point, Watchpoint)])
-            self._interrupted = False
             with self._host_calls_watched(points):
                 reason = self.machine.run(until)
             stop = self._judge(reason, points)
@@ -539,6 +539,7 @@ class Debugger:
 
     def _stopped(self, stop: Stop) -> Stop:
         self.last = stop
+        self._before, self._now = self._now, {name: self.register(name) for name in DWARF}
         return stop
 
     # Watching
@@ -837,6 +838,37 @@ class Debugger:
             return next(_decoder().disasm(code, va, 1), None)
         return None
 
+    def operands(self, instruction: Any) -> list[str]:
+        """Return what the operands of the instruction at RIP in memory are: address and value."""
+        import capstone.x86
+
+        lines = []
+        for operand in instruction.operands:
+            if operand.type != capstone.x86.X86_OP_MEM or instruction.mnemonic == "lea":
+                continue
+            place = operand.mem
+            address = place.disp
+            if place.base:
+                address += self.register(instruction.reg_name(place.base))
+                if instruction.reg_name(place.base) == "rip":
+                    address += instruction.size
+            if place.index:
+                address += self.register(instruction.reg_name(place.index)) * place.scale
+            segment = instruction.reg_name(place.segment) if place.segment else ""
+            if segment in ("fs", "gs"):
+                address += self.register(f"{segment}_base")
+            address &= _M64
+            try:
+                value = _shown(self.read(address, operand.size))
+            except DebuggerError:
+                value = "not mapped"
+            lines.append(f"[{address:#x}] = {value}")
+        return lines
+
+    def changed_registers(self, names: Iterable[str]) -> set[str]:
+        """Return which registers differ from when the machine stopped before this stop."""
+        return {name for name in names if self._before.get(name) not in (None, self.register(name))}
+
     def disassemble(self, va: int, count: int = 10) -> list[Any]:
         """Return instructions from an address on, up to where none can be read."""
         found = []
@@ -949,6 +981,7 @@ def _decoder() -> Any:
         import capstone
 
         _capstone = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
+        _capstone.detail = True
     return _capstone
 
 

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from emulator.snapshot import Snapshot
 from guest_kernel.errors import KernelPanic
+from guest_kernel.layout.declare import Struct
 from guest_kernel.view import View
 from ringlet.debugger.core import Debugger
 from ringlet.debugger.errors import DebuggerError
@@ -124,6 +125,8 @@ class Shell:
             return views.stop(self.debugger, value)
         if isinstance(value, Point):
             return views.point(value)
+        if isinstance(value, Struct):
+            return views.structure(self.debugger, value)
         # drgn shows what an object is by str().
         return str(value) if type(value).__module__ == "_drgn" else (
             value if isinstance(value, str) else repr(value))

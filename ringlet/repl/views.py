@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from emulator.arch.exceptions import PageFaultError
 from emulator.arch.paging import FRAME_MASK, PTE
+from guest_kernel.layout.declare import Array, Chars, Embed, Struct
 from guest_kernel.layout.page import kmem_cache, mm_data
 from guest_kernel.layout.sched import sched_data
 from guest_kernel.lib.list import list_for_each_entry
@@ -122,6 +123,31 @@ def printed(d: Debugger, value: Any, kind: str) -> str:
     return f"{value} ({value:#x})"
 
 
+def structure(d: Debugger, what: Struct) -> str:
+    """Show one of the kernel's structures, field by field."""
+    return "\n".join([f"struct {type(what).__name__} at {what.va:#x}",
+                      *_fields(d, what, 1)])
+
+
+def _fields(d: Debugger, what: Struct, depth: int) -> Iterator[str]:
+    indent = "  " * depth
+    for name, field in type(what).fields.items():
+        if isinstance(field, Embed):
+            yield f"{indent}{name}:"
+            yield from _fields(d, getattr(what, name), depth + 1)
+            continue
+        raw = d.system.k.ram.read(what.pa + field.offset, field.size) if (
+            isinstance(d.system, View)) else b""
+        if isinstance(field, Chars):
+            yield f"{indent}{name} = {raw.split(bytes(1))[0].decode('utf-8', 'replace')!r}"
+        elif field.size in (1, 2, 4, 8) and not isinstance(field, Array):
+            value = int.from_bytes(raw, "little")
+            kernel = d.symbol_at(value) if value >> 63 else None
+            yield f"{indent}{name} = {value:#x}" + (f" <{kernel}>" if kernel else "")
+        else:
+            yield f"{indent}{name} = {raw[:16].hex(' ')}{' …' if field.size > 16 else ''}"
+
+
 def continue_many(d: Debugger, count: int) -> Stop:
     """Continue, and pass the breakpoint that is reached first ``count - 1`` times."""
     for _ in range(count - 1):
@@ -157,6 +183,8 @@ def _instruction(d: Debugger, insn: Any) -> str:
     if insn.mnemonic.startswith(("j", "call", "loop")) and insn.op_str.startswith("0x"):
         target = d.symbol_at(int(insn.op_str, 16))
         text += f" <{target}>" if target else ""
+    if insn.address == d.rip:
+        text = "\n".join([text, *(f"   {line}" for line in d.operands(insn))])
     return text
 
 
@@ -565,11 +593,12 @@ def _explain_switch(d: Debugger) -> Iterator[str]:
 
 
 def context(d: Debugger) -> str:
-    """Show registers, code, stack, task and calls together."""
+    """Show registers (those that have changed since the last stop with ``*``), code, and calls."""
     lines = [_title("registers")]
+    changed = d.changed_registers(GENERAL)
     for start in range(0, len(GENERAL), 3):
-        lines.append("  ".join(f"{name:>3} {d.register(name):#018x}"
-                               for name in GENERAL[start : start + 3]))
+        lines.append(" ".join(f"{name:>3} {d.register(name):#018x}{'*' if name in changed else ' '}"
+                              for name in GENERAL[start : start + 3]).rstrip())
     lines.append(f"rflags {_flags(d)}   ring {d.ring}   clock {d.machine.clock:,}")
     lines.append(_title("code"))
     lines += [("=> " if insn.address == d.rip else "   ") + _instruction(d, insn)
