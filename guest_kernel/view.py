@@ -11,21 +11,12 @@ from typing import Final
 
 from emulator.arch.paging import PAGE_SHIFT, PAGE_SIZE
 from emulator.system import Area, Task
-from guest_kernel.fs.d_path import d_path
-from guest_kernel.fs.namespace import load_path
+from guest_kernel.fs.proc_maps import vma_name, vma_rights
 from guest_kernel.hostcalls import HostCalls
 from guest_kernel.kernel import Kernel
 from guest_kernel.layout.declare import PHYSICAL_MASK, Embed, Struct
 from guest_kernel.layout.fs import inode
-from guest_kernel.layout.mm_types import (
-    VM_EXEC,
-    VM_READ,
-    VM_SHARED,
-    VM_WRITE,
-    mm_struct,
-    vm_area_struct,
-    vm_data,
-)
+from guest_kernel.layout.mm_types import vm_area_struct, vm_data
 from guest_kernel.layout.ptrace import pt_regs
 from guest_kernel.layout.sched import (
     TASK_STATE_ARRAY,
@@ -115,22 +106,15 @@ class View:
         """Return a task's mappings in order of address."""
         task = self.task(pid)
         return [] if task.mm is None else [
-            self._area(task, task.mm, vma) for vma in for_each_vma(task.mm)]
+            self._area(task, vma) for vma in for_each_vma(task.mm)]
 
-    def _area(self, task: task_struct, mm: mm_struct, vma: vm_area_struct) -> Area:
-        flags = vma.vm_flags
-        rights = "".join(letter if flags & bit else "-" for letter, bit in (
-            ("r", VM_READ), ("w", VM_WRITE), ("x", VM_EXEC))) + "ps"[bool(flags & VM_SHARED)]
-        name, number, offset = "", 0, 0
-        if vma.vm_file is not None:
-            name = d_path(load_path(vma.vm_file.f_path), task).decode("utf-8", "replace")
-            node = vma.vm_file.f_inode
-            number, offset = 0 if node is None else node.pa, vma.vm_pgoff << PAGE_SHIFT
-        elif vma.vm_start < mm.brk and vma.vm_end > mm.start_brk:
-            name = "[heap]"
-        elif vma.vm_start <= mm.start_stack < vma.vm_end:
-            name = "[stack]"
-        return Area(vma.vm_start, vma.vm_end, rights, offset, name, number)
+    def _area(self, task: task_struct, vma: vm_area_struct) -> Area:
+        f, number, offset = vma.vm_file, 0, 0
+        if f is not None:
+            assert f.f_inode is not None
+            number, offset = f.f_inode.pa, vma.vm_pgoff << PAGE_SHIFT
+        return Area(vma.vm_start, vma.vm_end, vma_rights(vma), offset,
+                    vma_name(vma, task).decode("utf-8", "replace"), number)
 
     def content(self, file: int) -> bytes:
         """Return what a file holds of which a page is mapped; holes are zeros."""

@@ -38,23 +38,29 @@ _NAME_COLUMN: Final = 73
 
 def show_map_vma(vma: vm_area_struct, current: task_struct) -> bytes:
     """Return the line of one mapping, as /proc shows it to ``current``."""
-    flags, f = vma.vm_flags, vma.vm_file
-    rights = "".join((
-        "r" if flags & VM_READ else "-", "w" if flags & VM_WRITE else "-",
-        "x" if flags & VM_EXEC else "-", "s" if flags & VM_MAYSHARE else "p"))
+    f = vma.vm_file
     offset = dev = ino = 0
     if f is not None:
         dev, ino = f.f_inode.i_sb.s_dev, f.f_inode.i_ino
     if f is not None or vma.vm_ops == VM_OPS_SHMEM:
         offset = vma.vm_pgoff << PAGE_SHIFT
-    line = (f"{vma.vm_start:08x}-{vma.vm_end:08x} {rights} {offset:08x} "
+    line = (f"{vma.vm_start:08x}-{vma.vm_end:08x} {vma_rights(vma)} {offset:08x} "
             f"{dev >> MINORBITS:02x}:{dev & MINORMASK:02x} {ino} ").encode()
-    name = _name(vma, f, current)
+    name = vma_name(vma, current)
     return (line.ljust(_NAME_COLUMN) + name if name else line) + b"\n"
 
 
-def _name(vma: vm_area_struct, f: file | None, current: task_struct) -> bytes:
-    mm = vma.vm_mm
+def vma_rights(vma: vm_area_struct) -> str:
+    """Return what may be done with a mapping, ``r-xp``, and whether it is shared."""
+    flags = vma.vm_flags
+    return "".join((
+        "r" if flags & VM_READ else "-", "w" if flags & VM_WRITE else "-",
+        "x" if flags & VM_EXEC else "-", "s" if flags & VM_MAYSHARE else "p"))
+
+
+def vma_name(vma: vm_area_struct, current: task_struct) -> bytes:
+    """Return what a mapping is of: a path, or ``[heap]`` and its like, or nothing."""
+    mm, f = vma.vm_mm, vma.vm_file
     assert mm is not None
     if f is not None:
         return d_path(load_path(f.f_path), current).replace(b"\n", b"\\012")

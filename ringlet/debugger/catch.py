@@ -11,7 +11,7 @@ event          which                                                        seen
 ``exec``       programs that have taken the place of others                the hosted half
 ``exit``       a task that has ended and will not run again                 the switch away
 ``switch``     numbers of tasks; a context switch to one                    the switch
-``signal``     names or numbers of signals, when one is taken               the hosted half
+``signal``     names or numbers of signals, when one is taken               the kernel, both halves
 ``oops``       mistakes of the kernel's                                     the hosted half
 =============  ===========================================================  ====================
 
@@ -42,6 +42,7 @@ Check = Callable[[int], str | None]
 _ENTRY: Final = "entry_SYSCALL_64"
 _RETURN: Final = "syscall_return"
 _SWITCH: Final = "__switch_to_asm"
+_TAKEN: Final = "deliver_registers"  # of a signal, whose number less 1 is in RBX
 _FORKS: Final = frozenset({"fork", "vfork", "clone", "clone3", "ft_fork"})
 _EXECS: Final = frozenset({number("execve"), number("execveat")})
 
@@ -237,8 +238,15 @@ def _switch(debugger: Debugger, what: Sequence[str]) -> tuple[set[int], Check]:
     return {debugger.system.symbols[_SWITCH]}, check
 
 
-def _signal(_debugger: Debugger, _what: Sequence[str]) -> tuple[set[int], Check]:
-    return set(), lambda _: None  # the listener tells of it
+def _signal(debugger: Debugger, what: Sequence[str]) -> tuple[set[int], Check]:
+    """A signal that the assembly takes; of one that the hosted half takes, the listener tells."""
+    def check(_rip: int) -> str | None:
+        name = signal_name(debugger.register("rbx") + 1)
+        if what and name not in what:
+            return None
+        return f"Task {debugger.pid} takes {name}"
+
+    return {debugger.system.symbols[_TAKEN]}, check
 
 
 def _hosted(_debugger: Debugger, what: Sequence[str]) -> tuple[set[int], Check]:
@@ -269,7 +277,7 @@ class Listener(Tracer):
 
     def signal(self, task: task_struct, info: bytes) -> None:
         name = signal_name(int.from_bytes(info[:4], "little"))
-        self._debugger.event("signal", name, f"Task {_name(task)} takes {name}")
+        self._debugger.event("signal", name, f"Task {task.pid} takes {name}")
 
     def oops(self, task: task_struct, error: BaseException) -> None:
         self._debugger.event("oops", "", f"Oops in task {_name(task)}: "
