@@ -36,6 +36,7 @@ from guest_kernel.layout.declare import (
     Struct,
 )
 from guest_kernel.layout.fs import address_space, file, fs_data, inode
+from guest_kernel.layout.futex import futex_data
 from guest_kernel.layout.hostcall import HostCall
 from guest_kernel.layout.init import init_data
 from guest_kernel.layout.ipc import ipc_data
@@ -111,7 +112,7 @@ ENDS: Final = {".text": "_etext", ".rodata": "__end_rodata", ".data": "_edata", 
 # Everything that Linux would have as global variables.
 GLOBALS: Final[tuple[type[Struct], ...]] = (pcpu_hot, sched_data, mm_data, vm_data, fs_data,
                                             printk_data, init_data, tty_data, ipc_data, stats_data,
-                                            workqueue_data, vdso_data)
+                                            workqueue_data, vdso_data, futex_data)
 
 # Calls that entry.asm answers itself; each has a hosted twin for reference.
 NATIVE: Final = frozenset({"sys_getpid", "sys_gettid", "sys_getuid", "sys_geteuid", "sys_getgid",
@@ -453,6 +454,7 @@ def numbers(rows: Sequence[Row]) -> dict[str, int]:
         "HOST_CALL_PORT": HOST_CALL_PORT, "NR_SYSCALLS": _nr_syscalls(rows),
         "NR_FORK": calls["fork"], "NR_CLONE": calls["clone"], "CLONE_VM": sched.CLONE_VM,
         "HALF_PAGE": PAGE_SIZE // 2, "ROBUST_LIST_HEAD_SIZE": sched.ROBUST_LIST_HEAD_SIZE,
+        "ROBUST_LIST_OP_PENDING": sched.ROBUST_LIST_OP_PENDING,
         "MINUS_ENOSYS": -Errno.ENOSYS,
         "THREAD_SIZE": THREAD_SIZE, "PAGE_SIZE": PAGE_SIZE,
         "KTHREAD_DATA": sched.kthread.offsetof("data"),

@@ -58,6 +58,7 @@ from guest_kernel.process.fork import (
     init_idle,
     kernel_thread,
 )
+from guest_kernel.process.futex import futex_init
 from guest_kernel.process.ids import sys_setsid
 from guest_kernel.process.kthread import KthreadFn, kthread_init
 from guest_kernel.process.pid import find_task_by_vpid, pid_init, pid_max_max, pid_max_min
@@ -104,6 +105,7 @@ def start_kernel(k: Kernel) -> None:
     k.data(sched_data).boot_seed = int(options.get("seed", "0"), 0)
     vfs_caches_init(k)
     sem_init(k)
+    futex_init(k)
     idle.fs = alloc_fs_struct(k, root_place(k))
     idle.files = alloc_files_struct(k)
     console_init(k, is_tty=options.get("console", "pipe") == "tty",

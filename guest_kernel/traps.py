@@ -73,7 +73,8 @@ _NAMES: Final = {
 EX_TABLE: Final = {
     "put_child_tid": "put_child_tid_fixup", "signal_put_frame": "signal_put_fixup",
     "signal_put_fpstate": "signal_put_fixup", "signal_get_frame": "signal_get_fixup",
-    "signal_get_fpstate": "signal_get_fixup",
+    "signal_get_fpstate": "signal_get_fixup", "robust_get_next": "hosted_syscall",
+    "robust_get_pending": "hosted_syscall",
 }
 
 SELECTOR_ERROR_MASK: Final = 0xFFFC  # of a selector, what an error code holds: not the RPL

@@ -9,6 +9,23 @@ hosted_exit:
     mov r13, [rax + TASK_MM]
     test r13, r13
     jz hosted_syscall
+    ; Robust futexes that it still holds are in the memory.
+    mov rsi, [rax + TASK_ROBUST_LIST]
+    test rsi, rsi
+    jz hosted_exit_zap
+    mov rdx, rsi
+    shr rdx, 47
+    jnz hosted_syscall
+robust_get_next:
+    mov rdx, [rsi]             ; may fault: see EX_TABLE in traps.py
+    cmp rdx, rsi
+    jne hosted_syscall
+robust_get_pending:
+    mov rdx, [rsi + ROBUST_LIST_OP_PENDING]  ; and this
+    test rdx, rdx
+    jnz hosted_syscall
+    mov [rax + TASK_ROBUST_LIST], rdx  ; it holds none
+hosted_exit_zap:
     call zap_page_tables
     jmp hosted_syscall
 

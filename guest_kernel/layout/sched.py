@@ -43,6 +43,7 @@ PIDTYPE_PGID: Final = 2  # the process group
 PIDTYPE_SID: Final = 3  # the session
 PIDTYPE_MAX: Final = 4
 ROBUST_LIST_HEAD_SIZE: Final = 24  # of ring 3's struct robust_list_head
+ROBUST_LIST_OP_PENDING: Final = 16  # where its last member lies
 CLONE_VM: Final = 0x0000_0100  # clone(2): share the address space
 UIDHASH_SZ: Final = 8
 

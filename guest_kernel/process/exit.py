@@ -55,6 +55,7 @@ from guest_kernel.process.fork import (
     put_task_struct,
     release_task_stack,
 )
+from guest_kernel.process.futex import FUTEX_BITSET_MATCH_ANY, exit_robust_list, futex_wake
 from guest_kernel.process.pid import (
     PIDTYPE_PGID,
     PIDTYPE_PID,
@@ -128,6 +129,7 @@ _REAL_PARENT: Final = task_struct.offsetof("real_parent") >> 3
 _GROUP_LEADER: Final = task_struct.offsetof("group_leader") >> 3
 _THREAD_PID: Final = task_struct.offsetof("thread_pid") >> 3
 _VFORK_DONE: Final = task_struct.offsetof("vfork_done") >> 3
+_ROBUST_LIST: Final = task_struct.offsetof("robust_list") >> 3
 _CLEAR_CHILD_TID: Final = task_struct.offsetof("clear_child_tid") >> 3
 _SIGNAL: Final = task_struct.offsetof("signal") >> 3
 _SIGHAND: Final = task_struct.offsetof("sighand") >> 3
@@ -281,16 +283,19 @@ def setmax_mm_hiwater_rss(signal: int, mm: mm_struct) -> None:
 def mm_release(task: task_struct) -> None:
     """Do what the task has promised for when it leaves its address space.
 
-    Clear ``clear_child_tid``, if somebody is left to see it, and let a vfork parent go on, or
-    whoever waits for a kernel thread to end.
+    Give up robust futexes; clear ``clear_child_tid`` and wake who waits for that, if somebody is
+    left to see it; and let a vfork parent go on, or whoever waits for a kernel thread to end.
     """
     k: Kernel = task.k
     u64, w = k.u64, task.pa >> 3
+    if u64[w + _ROBUST_LIST]:
+        exit_robust_list(task)
     tid, done = u64[w + _CLEAR_CHILD_TID], u64[w + _VFORK_DONE]
     if tid:
         if task.mm is not None and task.mm.mm_users > 1:
             with suppress(SyscallError):  # as Linux: nobody waits at a bad address
                 put_user_u32(k, tid, 0)
+                futex_wake(task, tid, 1, FUTEX_BITSET_MATCH_ANY, private=False)
         u64[w + _CLEAR_CHILD_TID] = 0
     if done:
         u64[w + _VFORK_DONE] = 0
@@ -699,19 +704,13 @@ def _account_child(k: Kernel, signal: int, child: int, own: int) -> None:
 
 @SYSCALL_DEFINE
 def sys_exit(current: task_struct, error_code: Int) -> int:
-    """End the calling thread.  See _exit(2).
-
-    Limits: the robust futexes of the thread are not given up.
-    """
+    """End the calling thread.  See _exit(2)."""
     do_exit(current, (error_code & 0xFF) << 8)
 
 
 @SYSCALL_DEFINE
 def sys_exit_group(current: task_struct, error_code: Int) -> int:
-    """End all threads of the process.  See exit_group(2).
-
-    Limits: as exit.
-    """
+    """End all threads of the process.  See exit_group(2)."""
     do_group_exit(current, (error_code & 0xFF) << 8)
 
 

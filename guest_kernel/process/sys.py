@@ -89,20 +89,14 @@ def sys_getcpu(current: task_struct, cpup: UserPtr, nodep: UserPtr, unused: User
 
 @SYSCALL_DEFINE
 def sys_set_tid_address(current: task_struct, tidptr: UserPtr) -> int:
-    """Name the word that is cleared when the thread exits.  See set_tid_address(2).
-
-    Limits: the word is cleared when the thread ends, but nobody is woken: there are no futexes.
-    """
+    """Name the word that is cleared, and woken, when the thread exits.  See set_tid_address(2)."""
     current.clear_child_tid = tidptr
     return current.pid
 
 
 @SYSCALL_DEFINE
 def sys_set_robust_list(current: task_struct, head: UserPtr, length: ULong) -> int:
-    """Name the list of futexes to release when the thread dies.  See set_robust_list(2).
-
-    Limits: the list is kept, but not looked at: there are no futexes yet.
-    """
+    """Name the list of futexes to release when the thread dies.  See set_robust_list(2)."""
     if length != ROBUST_LIST_HEAD_SIZE:
         raise SyscallError(Errno.EINVAL)
     current.robust_list = head

@@ -554,7 +554,8 @@ def is_compared(source: Path) -> bool:
     do not depend on when a signal comes, nor on sizes of what Linux has more of.
     """
     text = source.read_text()
-    several = re.search(r'"(?:process|terminal).h"|\b(fork|spawn\w*|start\w*)\(|SYS_clone', text)
+    several = re.search(
+        r'"(?:process|terminal).h"|\b(fork|spawn\w*|start\w*|pthread_create)\(|SYS_clone', text)
     return (not several and ('"timer.h"' not in text or source.stem in TIMERS)
             and source.stem not in ("proc_maps", "vdso_mremap"))
 
