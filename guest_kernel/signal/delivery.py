@@ -132,7 +132,7 @@ def restore_saved_sigmask(current: task_struct) -> None:
 def _handle_signal(current: task_struct, regs: pt_regs, ksig: ksignal) -> None:
     u64, r = current.k.u64, regs.pa >> 3
     if u64[r + _AX] >= _FIRST_ERROR and u64[r + _ORIG_AX] != _NO_SYSCALL:
-        _interrupt_syscall(regs, ksig)
+        _interrupt_syscall(current, regs, ksig)
     try:
         _setup_rt_frame(current, regs, ksig)
     except SyscallError:
@@ -146,9 +146,13 @@ def _handle_signal(current: task_struct, regs: pt_regs, ksig: ksignal) -> None:
     set_current_blocked(current, blocked)
 
 
-def _interrupt_syscall(regs: pt_regs, ksig: ksignal) -> None:
-    """Decide what an interrupted call answers if a handler runs first."""
+def _interrupt_syscall(current: task_struct, regs: pt_regs, ksig: ksignal) -> None:
+    """Decide what an interrupted call answers if a handler runs first.
+
+    Nobody goes on with it then: Linux forgets it when the handler returns.
+    """
     result = regs.ax - (1 << 64)
+    current.restart_block.restart = 0
     if result in (-Errno.ERESTART_RESTARTBLOCK, -Errno.ERESTARTNOHAND) or (
             result == -Errno.ERESTARTSYS and not ksig.flags & SA_RESTART):
         regs.ax = (1 << 64) - Errno.EINTR
