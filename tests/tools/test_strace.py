@@ -507,6 +507,7 @@ NORMAL = [(re.compile(pattern), replacement) for pattern, replacement in (
     (r"^sysinfo\(.*\)", "sysinfo()"),
     (r"^(sched_getaffinity\(\w+, \d+), \[[\d ]*\]\) = \d+", r"\1, [CPUS]) = N"),
     (r"^(sched_setaffinity\(-?\w+, \d+), \[[\d .]*\]", r"\1, [CPUS]"),
+    (r"^getcpu\(\[\d+\]", "getcpu([CPU]"),
     (r"^(sched_getattr\(.*sched_runtime)=\d+", r"\1=N"),
     (r"^(getpriority\(PRIO_USER, 0\)) = \d+", r"\1 = N"),
     (r"(RLIMIT_(?:NPROC|NOFILE|SIGPENDING|MEMLOCK).*)rlim_cur=[^,]*, rlim_max=[^}]*",
