@@ -23,6 +23,7 @@ from emulator.system import BareSystem, System
 from guest_kernel.view import View
 from ringlet.debugger import catch
 from ringlet.debugger.errors import DebuggerError
+from ringlet.debugger.expressions import PARTS, check, value_of
 from ringlet.debugger.frames import DWARF, Frame, unwind
 from ringlet.debugger.points import Access, Breakpoint, Catchpoint, Point, Watchpoint
 from ringlet.debugger.stop import Reason, Stop
@@ -92,7 +93,7 @@ class Debugger:
         Raises:
             DebuggerError: there is none of that name.
         """
-        wide, size = _PARTS.get(name, (name, 8))
+        wide, size = PARTS.get(name, (name, 8))
         if wide not in REGISTERS:
             raise DebuggerError(f"There is no register {name}.")
         return self.machine.cpu.read_register(wide) & (1 << 8 * size) - 1
@@ -103,7 +104,7 @@ class Debugger:
         Raises:
             DebuggerError: there is none of that name.
         """
-        wide = _PARTS.get(name, (name, _WORD))
+        wide = PARTS.get(name, (name, _WORD))
         if wide[0] not in REGISTERS or wide[1] != _WORD:
             raise DebuggerError(f"There is no register {name} that can be set.")
         self.machine.cpu.write_register(wide[0], value & _M64)
@@ -263,25 +264,12 @@ class Debugger:
     # Expressions
 
     def evaluate(self, expression: str) -> Any:
-        """Return the value of an expression of Python's.
-
-        ``$rax`` is a register; symbols are their addresses; ``u8(a)`` to ``u64(a)`` and ``i8(a)``
-        to ``i64(a)`` load from memory; ``pid``, ``ring`` and ``clock`` are the machine's.
+        """Return the value of an expression: see :mod:`ringlet.debugger.expressions`.
 
         Raises:
             DebuggerError: it has none.
         """
-        text = expression.strip().replace("$", "_reg_")
-        try:
-            code = compile(text, "<expression>", "eval")
-        except SyntaxError:
-            raise DebuggerError(f"{expression.strip()!r} is not an expression.") from None
-        try:
-            return eval(code, {"__builtins__": _BUILTINS}, _Names(self))
-        except DebuggerError:
-            raise
-        except Exception as error:
-            raise DebuggerError(f"{expression.strip()}: {error}.") from None
+        return value_of(self, expression)
 
     # Points
 
@@ -304,7 +292,7 @@ class Debugger:
         Raises:
             DebuggerError: ``spec`` or ``condition`` makes no sense.
         """
-        _check_condition(condition)
+        check(condition)
         addresses = self.resolve(spec)
         point: Breakpoint = self._add(Breakpoint(
             self._number(), spec=spec, addresses=addresses, temporary=temporary,
@@ -324,7 +312,7 @@ class Debugger:
         Raises:
             DebuggerError: the expression has no value.
         """
-        _check_condition(condition)
+        check(condition)
         address, natural = self._field(spec) or (self.evaluate(spec), _WORD)
         size = natural if size is None else size
         if not isinstance(address, int) or size < 1:
@@ -710,38 +698,42 @@ class Debugger:
         pid, rsp = self.pid, self.register("rsp")
         while True:
             instruction = self.instruction(self.rip)
-            called = into and instruction is not None and instruction.mnemonic == "call"
-            rip = self.rip
-            stop = self._one() if called else self._over()
-            if stop.reason is not Reason.STEP or self.pid != pid:
-                return stop
-            if called:
-                assert instruction is not None
-                body = self._body(self.rip)
-                if body is None:  # nothing is known of it
-                    stop = self._run({rip + instruction.size}, self._in_task(pid, rsp))
-                elif body != self.rip:
-                    stop = self._run({body}, self._in_task(pid))
-                if stop.reason is not Reason.STEP:
+            if into and instruction is not None and instruction.mnemonic == "call":
+                entered, stop = self._call(instruction)
+                if entered:
                     return stop
-            line = self.line_at(self.rip)
-            if line is None:
+            else:
+                stop = self._over()
+            if stop.reason is Reason.STEP and self.pid == pid and self.line_at(self.rip) is None:
                 if self.register("rsp") <= rsp:
-                    continue
-                stop = self.finish_unknown(pid)
-                if stop.reason is not Reason.STEP:
-                    return stop
-                line = self.line_at(self.rip)
-                if line is None:
-                    return stop
-            if (line.file, line.line) != (here.file, here.line) or (
-                    called and body is not None):
-                if self.rip == line.start or called or self.register("rsp") > rsp:
-                    return stop
-                continue
+                    continue  # a jump to code without lines, such as a stub of the linker's
+                stop = self._leave_unknown(pid)
+            line = self.line_at(self.rip)
+            if stop.reason is not Reason.STEP or self.pid != pid or line is None:
+                return stop
+            # In the middle of a line one arrives by a return to the caller, and by a jump back.
+            if (line.file, line.line) != (here.file, here.line) and (
+                    self.rip == line.start or self.register("rsp") > rsp):
+                return stop
 
-    def finish_unknown(self, pid: int) -> Stop:
-        """Leave functions without lines, up to one that has them or to where nothing is known."""
+    def _call(self, instruction: Any) -> tuple[bool, Stop]:
+        """Step into a function that has lines, to its body; pass over one that has none.
+
+        Returns:
+            Whether it has been entered, and the stop.
+        """
+        pid, rsp = self.pid, self.register("rsp")
+        following = self.rip + instruction.size
+        stop = self._one()
+        if stop.reason is not Reason.STEP:
+            return True, stop
+        body = self._body(self.rip)
+        if body is None:
+            return False, self._run({following}, self._in_task(pid, rsp))
+        return True, stop if body == self.rip else self._run({body}, self._in_task(pid))
+
+    def _leave_unknown(self, pid: int) -> Stop:
+        """Return from functions without lines, to one that has them or to where that is unknown."""
         while self.line_at(self.rip) is None:
             frames = self.frames(limit=2)
             if len(frames) < 2 or self.line_at(frames[1].rip) is None:
@@ -782,14 +774,11 @@ class Debugger:
         """As ``next``, but not back to an earlier line; with a location, as :meth:`advance`."""
         if spec is not None:
             return self.advance(spec)
-        here = self.line_at(self.rip)
+        here, function = self.line_at(self.rip), self.symbol_name(self.rip)
         stop = self.next()
         while here is not None and stop.reason is Reason.STEP:
             line = self.line_at(self.rip)
-            if line is None or line.file != here.file or line.line > here.line:
-                break
-            if self.register("rsp") > 0 and self.symbol_name(self.rip) != self.symbol_name(
-                    here.start):
+            if line is None or line.line > here.line or self.symbol_name(self.rip) != function:
                 break
             stop = self.next()
         return stop
@@ -908,14 +897,6 @@ def _bias(elf: Any, areas: list[Any]) -> int:
     return int(areas[0].start)
 
 
-def _check_condition(condition: str | None) -> None:
-    if condition is not None:
-        try:
-            compile(condition.strip().replace("$", "_reg_"), "<condition>", "eval")
-        except SyntaxError:
-            raise DebuggerError(f"{condition!r} is not an expression.") from None
-
-
 def _shown(value: bytes | None) -> str:
     """Return bytes as a number, if they are as many as a number has."""
     if value is None:
@@ -928,51 +909,6 @@ def _shown(value: bytes | None) -> str:
 _FIELD: Final = re.compile(r"(?:current|task\((\d+)\))\.([a-z_][\w.]*)")
 _GOES_AWAY: Final = frozenset({"call", "syscall", "int", "int3", "movsb", "movsw", "movsd", "movsq",
                                "stosb", "stosw", "stosd", "stosq", "lodsb", "scasb", "cmpsb"})
-_BUILTINS: Final = {name: getattr(__import__("builtins"), name) for name in (
-    "abs", "bool", "bytes", "chr", "hex", "int", "len", "max", "min", "ord", "str")}
-
-
-def _parts() -> dict[str, tuple[str, int]]:
-    """Return the parts of registers by name: which register, how many bytes."""
-    parts: dict[str, tuple[str, int]] = {}
-    for letter in "abcd":
-        wide = f"r{letter}x"
-        parts |= {f"e{letter}x": (wide, 4), f"{letter}x": (wide, 2), f"{letter}l": (wide, 1)}
-    for name in ("si", "di", "bp", "sp"):
-        parts |= {f"e{name}": (f"r{name}", 4), name: (f"r{name}", 2), f"{name}l": (f"r{name}", 1)}
-    for number in range(8, 16):
-        parts |= {f"r{number}d": (f"r{number}", 4), f"r{number}w": (f"r{number}", 2),
-                  f"r{number}b": (f"r{number}", 1)}
-    return parts | {"pc": ("rip", 8), "sp": ("rsp", 8), "fp": ("rbp", 8), "eflags": ("rflags", 4)}
-
-
-_PARTS: Final = _parts()
-
-
-class _Names(dict[str, Any]):
-    """The names that an expression may use."""
-
-    def __init__(self, debugger: Debugger) -> None:
-        super().__init__()
-        self._debugger = debugger
-
-    def __missing__(self, name: str) -> Any:
-        debugger = self._debugger
-        if name.startswith("_reg_"):
-            return debugger.register(name.removeprefix("_reg_"))
-        if name in ("pid", "ring", "rip"):
-            return getattr(debugger, name)
-        if name == "clock":
-            return debugger.machine.clock
-        if name[:1] in "ui" and name[1:] in ("8", "16", "32", "64"):
-            size, signed = int(name[1:]) // 8, name[0] == "i"
-            return lambda va: int.from_bytes(debugger.read(va, size), "little", signed=signed)
-        for module in debugger._candidates():
-            if name in module.image.table.by_name:
-                return module.image.table.by_name[name] + module.bias
-        if name in debugger.system.symbols:
-            return debugger.system.symbols[name]
-        raise DebuggerError(f"There is no symbol {name} in the program or the kernel.")
 
 
 def _decoder() -> Any:
