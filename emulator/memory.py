@@ -15,8 +15,6 @@ import ctypes
 import errno
 import mmap
 import os
-import re
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
@@ -192,13 +190,17 @@ class Ram:
         except OSError:
             return [(0, self.size)]
         touched = entries[7::8].translate(_TOUCHED)
-        return [(run.start() * PAGE_SIZE, run.end() * PAGE_SIZE)
-                for run in _RUN.finditer(touched)]
+        runs, start = [], touched.find(1)
+        while start >= 0:
+            end = touched.find(0, start)
+            end = len(touched) if end < 0 else end
+            runs.append((start * PAGE_SIZE, end * PAGE_SIZE))
+            start = touched.find(1, end)
+        return runs
 
 
 # By an entry's highest byte: whether the page is in RAM or swap (bits 63, 62), and not a file's.
 _TOUCHED: Final = bytes(bool(byte & 0xC0 and not byte & 0x20) for byte in range(256))
-_RUN: Final = re.compile(b"\1+")
 
 
 def _address_of(mapping: mmap.mmap) -> int:
@@ -231,6 +233,8 @@ def _new_file() -> int:
     """Return a file that nobody else has."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create("ringlet-ram")
+    import tempfile  # not where it is not needed: it takes as long as several files of ours
+
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
 

@@ -20,7 +20,6 @@ is a whole file or none.  No code of a file is ever executed.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import struct
 import zlib
@@ -77,6 +76,8 @@ def write_file(snapshot: Snapshot, path: str | os.PathLike[str]) -> None:
     Raises:
         OSError: it cannot be written; what was under that name is still there.
     """
+    import json  # not for a run that writes none
+
     contents: dict[bytes, int] = {}
     places = [value for pa, page in sorted(snapshot.pages.items())
               for value in (pa // PAGE_SIZE, contents.setdefault(page, len(contents)))]
@@ -105,6 +106,8 @@ def read_file(path: str | os.PathLike[str]) -> Snapshot:
         OSError: it cannot be read.
         SnapshotError: it is no snapshot, or of a newer version, or incomplete, or damaged.
     """
+    import json
+
     with open(path, "rb") as file:
         data = memoryview(file.read())
     name = os.fspath(path)

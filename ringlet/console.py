@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from emulator.machine import Machine
 from guest_kernel.drivers.console import console_has_reader, resize_window
 from guest_kernel.kernel import Kernel
-from ringlet.terminal import HostTerminal
+
+if TYPE_CHECKING:
+    from ringlet.terminal import HostTerminal
 
 CHUNK: Final = 4096
 LEAVE: Final = b"\x1d"  # Ctrl-]: three of them end ringlet, whatever the guest does
@@ -17,6 +20,25 @@ LEAVE: Final = b"\x1d"  # Ctrl-]: three of them end ringlet, whatever the guest 
 
 class Left(Exception):
     """The person at the terminal has left the guest."""
+
+
+class Ended(BaseException):
+    """A signal ends ringlet; the terminal has to be given back first.
+
+    Attributes:
+        signum: the signal.
+    """
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum
+
+    def die(self) -> None:
+        """End by the signal, as if there had been no handler."""
+        import signal  # not for a run that goes on
+
+        signal.signal(self.signum, signal.SIG_DFL)
+        os.kill(os.getpid(), self.signum)
 
 
 class Lines:

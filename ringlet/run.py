@@ -16,10 +16,9 @@ from emulator.machine import DEFAULT_MEM
 from emulator.snapshot import Snapshot, SnapshotError, read_file, write_file
 from guest_kernel.errors import KernelPanic
 from guest_kernel.mm.page_alloc import OutOfFrames
-from ringlet.console import Input, Keyboard, Left, Lines
+from ringlet.console import Ended, Input, Keyboard, Left, Lines
 from ringlet.session import DEFAULT_ENV, DeadlockError, ProgramError, Session, check_program
 from ringlet.shell import RootError, ShellRoot
-from ringlet.terminal import Ended, HostTerminal
 
 OUR_ERROR = 125
 LEFT = 130  # the person at the terminal has left the guest, as by a SIGINT
@@ -157,6 +156,8 @@ def _run_program(session: Session, options: Options, trace: TextIO | None) -> in
                 session, _machine(options), argv, env, options.timeout))
         record = None if recorder is None else recorder.came
         if session.tty:
+            from ringlet.terminal import HostTerminal  # not for a run without one
+
             terminal = stack.enter_context(HostTerminal())
             source: Input = Keyboard(session.machine, session.kernel.k, terminal,
                                      pace=options.realtime, record=record)

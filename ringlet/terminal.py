@@ -21,25 +21,10 @@ from contextlib import ExitStack, suppress
 from types import FrameType
 from typing import Any, Final, Self
 
+from ringlet.console import Ended
+
 _ENDING: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGINT)
 _WINSIZE: Final = struct.Struct("4H")
-
-
-class Ended(BaseException):
-    """A signal ends ringlet; the terminal has to be given back first.
-
-    Attributes:
-        signum: the signal.
-    """
-
-    def __init__(self, signum: int) -> None:
-        super().__init__(signum)
-        self.signum = signum
-
-    def die(self) -> None:
-        """End by the signal, as if there had been no handler."""
-        signal.signal(self.signum, signal.SIG_DFL)
-        os.kill(os.getpid(), self.signum)
 
 
 class HostTerminal:
