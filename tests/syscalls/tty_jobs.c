@@ -18,6 +18,15 @@ static void give(pid_t group)
 		die("set the foreground group");
 }
 
+/* Wait until a group is in the foreground: until its process has put it there. */
+static void wait_for_foreground(pid_t group)
+{
+	int value = 0;
+
+	while (ioctl(TTY, TIOCGPGRP, &value) == 0 && value != group)
+		pause_ms(1);
+}
+
 /* A process of a job that does nothing but wait. */
 static pid_t start_job(pid_t group, const char *text)
 {
@@ -54,8 +63,7 @@ int main(void)
 
 	set_action(SIGTTOU, SIG_IGN, 0);
 	background = start_job(0, NULL);
-	while (getpgid(background) != background)
-		pause_ms(1);
+	wait_for_foreground(background);
 	/* Stopped, continued, interrupted. */
 	first = start_job(0, "job 1?");
 	show_job("job 1", first);
@@ -70,7 +78,7 @@ int main(void)
 
 	/* All of a pipeline; and who is in the background is not. */
 	first = start_job(0, NULL);
-	pause_ms(10);
+	wait_for_foreground(first);
 	second = start_job(first, NULL);
 	give(first);
 	say("job 3?");
