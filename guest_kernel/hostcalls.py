@@ -27,6 +27,7 @@ from guest_kernel.layout.sched import (
     TIF_SIGPENDING,
     WORK_SCHEDULE,
     pcpu_hot,
+    restart_block,
     task_struct,
 )
 from guest_kernel.layout.stats import stats_data
@@ -98,6 +99,10 @@ _CS: Final = pt_regs.offsetof("cs")
 _PT_REGS_SIZE: Final = pt_regs.size
 _RESTART_FN: Final = task_struct.offsetof("restart_block.fn") >> 3
 _RESTART_BLOCK: Final = -int(Errno.ERESTART_RESTARTBLOCK)
+_RESTART_REGS: Final = task_struct.offsetof("restart_block.regs") >> 3
+# The part of pt_regs that arguments are in.
+_ARGUMENTS: Final = pt_regs.offsetof("r10") >> 3
+_ARGUMENTS_END: Final = _ARGUMENTS + restart_block.fields["regs"].size // 8
 _COUNTS: Final = stats_data.offsetof("syscalls")
 _NR_COUNTS: Final = stats_data.fields["syscalls"].size // 8
 
@@ -298,12 +303,14 @@ class HostCalls:
             finish_wait(current)
         elif self.tracer is not None:
             self.tracer.enter(current, nr, regs)
-        called = nr
+        called, given = nr, regs
         if nr == _RESTART_SYSCALL:  # goes on with a call that a signal has interrupted
             u64[restart] = slept = slept or current.restart_block.restart
-            nr = slept - 1 if slept else nr
+            if slept:
+                # With that call's arguments, whatever the registers hold now.
+                nr, given = slept - 1, (current.pa >> 3) + _RESTART_REGS - _ARGUMENTS
         try:
-            result = self._handlers[nr](current, regs)
+            result = self._handlers[nr](current, given)
         except SyscallError as error:
             result = -error.errno
         except Sleep:
@@ -315,6 +322,9 @@ class HostCalls:
             result = -Errno.ENOMEM
         if result == _RESTART_BLOCK:
             current.restart_block.restart = nr + 1
+            first = (current.pa >> 3) + _RESTART_REGS
+            u64[first : first + _ARGUMENTS_END - _ARGUMENTS] = (
+                u64[given + _ARGUMENTS : given + _ARGUMENTS_END])
         if slept:
             u64[restart] = 0
             put_restart_file(current)

@@ -239,6 +239,7 @@ class restart_block(Struct):
     type = U32("TT_* kind of rmtp")
     arg = Array(U64, 4, "anything else that the call needs")
     filp = VoidPtr("the open file that a sleeping read or write goes on with; referenced")
+    regs = Array(U64, 8, "restart: the call's pt_regs from r10 to di, for the arguments among them")
 
 
 class thread_struct(Struct):
