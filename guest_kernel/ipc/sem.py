@@ -101,6 +101,7 @@ from guest_kernel.sched.wait import NEVER, schedule_timeout, signal_pending
 from guest_kernel.syscalls import SYSCALL_DEFINE, Int, UInt, ULong, UserPtr
 from guest_kernel.time.clocks import TIMESPEC, ktime_get_coarse_real_ns
 from guest_kernel.time.hrtimer import KTIME_MAX
+from guest_kernel.time.nanosleep import timespec_to_ns
 from guest_kernel.time.timekeeping import NSEC_PER_SEC, ktime_get
 
 # ---- limits, as Linux has them at first; the first four are in ipc_namespace.sem_ctls
@@ -641,9 +642,7 @@ def _deadline(k: Kernel, seconds: int, nanoseconds: int) -> int:
     Raises:
         SyscallError: EINVAL: the time is negative, or has a second or more of nanoseconds.
     """
-    if seconds < 0 or not 0 <= nanoseconds < NSEC_PER_SEC:
-        raise SyscallError(Errno.EINVAL)
-    expires = ktime_get(k) + seconds * NSEC_PER_SEC + nanoseconds
+    expires = ktime_get(k) + timespec_to_ns(seconds, nanoseconds)
     return expires if expires < KTIME_MAX else NEVER
 
 

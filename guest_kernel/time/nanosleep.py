@@ -53,11 +53,18 @@ def get_timespec(k: Kernel, va: int) -> int:
     Raises:
         SyscallError: EFAULT.  EINVAL: it is negative, or has a second or more of nanoseconds.
     """
-    seconds, nanoseconds = TIMESPEC.unpack(copy_from_user(k, va, TIMESPEC.size))
+    return timespec_to_ns(*TIMESPEC.unpack(copy_from_user(k, va, TIMESPEC.size)))
+
+
+def timespec_to_ns(seconds: int, nanoseconds: int) -> int:
+    """Return the length of a sleep in nanoseconds, at most KTIME_MAX.
+
+    Raises:
+        SyscallError: EINVAL: it is negative, or has a second or more of nanoseconds.
+    """
     if seconds < 0 or not 0 <= nanoseconds < NSEC_PER_SEC:
         raise SyscallError(Errno.EINVAL)
-    total: int = seconds * NSEC_PER_SEC + nanoseconds
-    return min(total, KTIME_MAX)
+    return min(seconds * NSEC_PER_SEC + nanoseconds, KTIME_MAX)
 
 
 def _begin(current: task_struct, expires: int, rmtp: int | None,

@@ -74,7 +74,7 @@ from guest_kernel.time.hrtimer import (
     hrtimer_start,
 )
 from guest_kernel.time.itimer import exit_itimers
-from guest_kernel.time.nanosleep import TIMER_ABSTIME
+from guest_kernel.time.nanosleep import TIMER_ABSTIME, timespec_to_ns
 from guest_kernel.time.posix_cpu_timers import (
     exit_cpu_timers,
     posix_cpu_timer_check,
@@ -337,14 +337,8 @@ def _get_itimerspec(k: Kernel, va: int) -> tuple[int, int]:
         SyscallError: EFAULT.  EINVAL: a time is negative, or has a second or more of nanoseconds.
     """
     times = ITIMERSPEC.unpack(copy_from_user(k, va, ITIMERSPEC.size))
-    interval, value = (_timespec_ns(*times[i : i + 2]) for i in (0, 2))
+    interval, value = (timespec_to_ns(*times[i : i + 2]) for i in (0, 2))
     return value, interval
-
-
-def _timespec_ns(seconds: int, nanoseconds: int) -> int:
-    if seconds < 0 or not 0 <= nanoseconds < NSEC_PER_SEC:
-        raise SyscallError(Errno.EINVAL)
-    return min(seconds * NSEC_PER_SEC + nanoseconds, KTIME_MAX)
 
 
 def _put_itimerspec(k: Kernel, va: int, left: int, interval: int) -> None:
