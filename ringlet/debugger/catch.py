@@ -24,7 +24,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from emulator.arch.exceptions import PageFaultError, Vector
+from emulator.arch.exceptions import (
+    FIRST_EXTERNAL_VECTOR,
+    WITH_ERROR_CODE,
+    PageFaultError,
+    Vector,
+)
 from emulator.system import System
 from guest_kernel.hostcalls import Tracer
 from guest_kernel.layout.declare import PHYSICAL_MASK
@@ -82,7 +87,7 @@ def mapping_changes(system: System) -> frozenset[int]:
 
 
 def _exception(debugger: Debugger, what: Sequence[str]) -> tuple[set[int], Check]:
-    vectors = [_vector(name) for name in what] or list(range(32))
+    vectors = [_vector(name) for name in what] or list(range(FIRST_EXTERNAL_VECTOR))
     handlers = debugger.machine.cpu.idt_handlers()
     places: dict[int, int] = {}
     for vector in vectors:
@@ -109,7 +114,7 @@ def _vector(name: str) -> int:
 def _interrupted(debugger: Debugger, vector: int) -> int:
     """Return the RIP that the CPU has pushed for a handler which is about to begin."""
     frame = debugger.register("rsp")
-    if vector in (8, 10, 11, 12, 13, 14, 17, 21):
+    if vector in WITH_ERROR_CODE:
         frame += 8
     return int.from_bytes(debugger.read(frame, 8), "little")
 

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from emulator.snapshot import Snapshot
     from ringlet.session import Session
 
-EXTERNAL: Final = 32  # the first vector that is not an exception's
 _WORD: Final = 8
 _M64: Final = (1 << 64) - 1
 
@@ -347,11 +346,11 @@ class Debugger:
         """
         try:
             what = catch.canonical(kind, what)
-            addresses, check = catch.prepare(self, kind, what)
+            addresses, seen = catch.prepare(self, kind, what)
         except LookupError as error:
             raise DebuggerError(str(error.args[0])) from None
         point: Catchpoint = self._add(Catchpoint(
-            self._number(), kind=kind, what=what, addresses=frozenset(addresses), check=check))
+            self._number(), kind=kind, what=what, addresses=frozenset(addresses), check=seen))
         return point
 
     def point(self, number: int) -> Point:
@@ -409,18 +408,17 @@ class Debugger:
         return self._run(frozenset(), lambda: False, until)
 
     def _run(self, addresses: Iterable[int], arrived: Callable[[], bool],
-             until: int | None = None, *, detail: str = "", users: bool = True) -> Stop:
+             until: int | None = None) -> Stop:
         """Run until a point stops the machine, or one of ``addresses`` is reached and it is right.
 
         Args:
             arrived: tells whether that is what was meant.
-            users: the user's points count.
         """
         self._check_running()
         wanted = frozenset(addresses)
         stops = self.machine.cpu.stops
         while True:
-            points = [point for point in self.points.values() if point.enabled and users]
+            points = [point for point in self.points.values() if point.enabled]
             code = {address for point in points
                     if isinstance(point, (Breakpoint, Catchpoint)) for address in point.addresses}
             if any(isinstance(point, Breakpoint) and point.pending for point in points):
@@ -433,7 +431,7 @@ class Debugger:
             if stop is not None:
                 return self._stopped(stop)
             if reason is Exit.BREAKPOINT and self.rip in wanted and arrived():
-                return self._stopped(self._stop(Reason.STEP, detail=detail))
+                return self._stopped(self._stop(Reason.STEP))
             if reason is Exit.BREAKPOINT and self.rip in catch.mapping_changes(self.system):
                 self.rebind()
 
@@ -586,14 +584,8 @@ class Debugger:
             table = self.system.page_table(point.pid)
         except LookupError:
             return
-        ram = self.machine.ram
-        for shift in (39, 30, 21, 12):
-            place = table + (point.address >> shift & 511) * _WORD
-            yield place
-            entry = ram.u64[place >> 3]
-            if not entry & 1 or entry >> 7 & 1:
-                return
-            table = entry & 0x000F_FFFF_FFFF_F000
+        for step in mmu.steps(self.machine.ram, table, point.address):
+            yield step.entry_pa
 
     def _changed(self, points: list[Point]) -> list[tuple[Point, str]]:
         """Return the watchpoints of which something has happened, with a line for each."""
@@ -635,14 +627,14 @@ class Debugger:
         ring, rip, pid = self.ring, self.rip, self.pid
         points = [point for point in self.points.values() if point.enabled]
         self._watch([point for point in points if isinstance(point, Watchpoint)])
-        before = self._external()
+        before = self.machine.cpu.external_events()
         self.machine.before_host_call = self._is_handler
         try:
             with self._host_calls_watched(points):
                 reason = self.machine.step()
         finally:
             self.machine.before_host_call = None
-        if reason is Exit.STEP and ring == 3 and self._external() != before:
+        if reason is Exit.STEP and ring == 3 and self.machine.cpu.external_events() != before:
             # Not this program's doing: go on where it was interrupted.
             stop = self._run({rip}, self._in_task(pid))
             return self._one() if stop.reason is Reason.STEP else stop
@@ -651,9 +643,6 @@ class Debugger:
 
     def _is_handler(self, number: int) -> bool:
         return self.system.handler(number) is not None
-
-    def _external(self) -> int:
-        return self.machine.cpu.external_events()
 
     def _in_task(self, pid: int, above: int | None = None) -> Callable[[], bool]:
         """Return a check: is this the task, and its stack at least that high?"""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from guest_kernel.layout.ptrace import pt_regs
 from guest_kernel.layout.sigframe import sigcontext_64, ucontext
 from ringlet.debugger.errors import DebuggerError
 
@@ -76,7 +77,7 @@ def _kernel(debugger: Debugger, rsp: int, pid: int) -> Iterator[Frame]:
         user = system.user_registers(pid)
     except LookupError:
         user = {}
-    end = stack.stop - _PT_REGS if user else stack.stop
+    end = stack.stop - pt_regs.size if user else stack.stop
     if rsp in stack:
         for place in range(rsp, end, 8):
             word = int.from_bytes(debugger.read(place, 8), "little")
@@ -84,9 +85,6 @@ def _kernel(debugger: Debugger, rsp: int, pid: int) -> Iterator[Frame]:
                 yield _frame(debugger, word, place + 8, "guess", pid)
     if user and user["cs"] & 3:
         yield from _user(debugger, user, pid)
-
-
-_PT_REGS: Final = 21 * 8
 
 
 def _behind_call(debugger: Debugger, va: int) -> bool:

@@ -11,7 +11,7 @@ from emulator.arch.exceptions import PageFaultError
 from emulator.arch.paging import FRAME_MASK, PTE
 from guest_kernel.layout.declare import Array, Chars, Embed, Struct
 from guest_kernel.layout.page import kmem_cache, mm_data
-from guest_kernel.layout.sched import sched_data
+from guest_kernel.layout.sched import sched_data, task_struct
 from guest_kernel.lib.list import list_for_each_entry
 from guest_kernel.printk import dmesg as kernel_log
 from guest_kernel.process.tasks import for_each_process_thread
@@ -572,8 +572,6 @@ def _explain_fault(d: Debugger) -> Iterator[str]:
 
 
 def _explain_switch(d: Debugger) -> Iterator[str]:
-    from guest_kernel.layout.sched import task_struct
-
     k = _view(d).k
     before, after = (task_struct.at(k, d.register(name)) for name in ("rdi", "rsi"))
     names = [f"task {t.pid} ({t.comm.decode('utf-8', 'replace')})" for t in (before, after)]
