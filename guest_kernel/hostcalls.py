@@ -203,6 +203,7 @@ class HostCalls:
             HostCall.BAD_IRET: lambda: bad_iret(k.current()),
         }
         machine.host_call = self.call
+        machine.cpu.count_ring0(pcpu + pcpu_hot.offsetof("ring0_since"))
 
     def call(self, value: int) -> None:
         """Serve one host call; an exception that nobody meant is an oops.

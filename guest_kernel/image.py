@@ -344,7 +344,7 @@ def _fair_numbers() -> dict[str, int]:
     """Return what fair.asm and the end of a switch use."""
     task = {f"TASK_{name.upper()}": task_struct.offsetof(path) for name, path in (
         ("state", "__state"), ("sched_class", "sched_class"), ("active_mm", "active_mm"),
-        ("usage", "usage"), ("utime", "utime"), ("se_on_rq", "se.on_rq"))}
+        ("usage", "usage"), ("utime", "utime"), ("stime", "stime"), ("se_on_rq", "se.on_rq"))}
     task |= {f"TASK_{name.upper()}": task_struct.offsetof(f"se.{name}") for name in (
         "vruntime", "deadline", "vlag", "load_weight", "slice", "run_node")}
     queue = {f"RQ_{name.upper()}": sched_data.offsetof(f"runqueues.{name}") for name in (

@@ -15,6 +15,13 @@ ends or the engine has had enough, or because a breakpoint or single steps cut i
 And an interrupt that had to wait for RFLAGS.IF is taken where that is set, as on a processor.  So
 it does not matter either how execution is cut into blocks, and a debugger changes nothing.
 
+Who wants to know how the clock divides between ring 3 and the kernel names a place in RAM for two
+words, :data:`RING0_SINCE` and :data:`RING0_TIME`, as for a paravirtual clock: the kernel reads its
+own time there without a callback, and it is in every snapshot.  The kernel is what runs in the
+upper half of the linear addresses.  When execution gets there, the first word becomes the clock;
+when it leaves, what has passed is added to the second word, and the first becomes 0.  The kernel
+may take away what it has counted by setting the first to the clock and the second to 0.
+
 A delivery counts because a handler whose first instruction cannot be fetched retires nothing, and
 would otherwise fault for ever at one instant.
 """
@@ -63,7 +70,12 @@ STOPPED_INSIDE: Final = 2336  # 1: this run has ended at no place to stop
 IF_CLOSED: Final = 2344  # 1: since the interrupt is pending, RFLAGS.IF or MOV SS held it off
 STOP_NEXT: Final = 2352  # n: stop before the nth instruction from here; if all are hooked: stops.py
 CALL_PENDING: Final = 2360  # 1: the next run begins with the host call EXIT_VALUE
+RING0_TIMES: Final = 2368  # host address of where the kernel's time is counted; 0: nowhere
 SIZE: Final = 4096
+
+# At RING0_TIMES:
+RING0_SINCE: Final = 0  # the clock at which the kernel began to run; 0: it does not
+RING0_TIME: Final = 8  # ns that it ran before
 
 # What the machine's state has of it, from where to where; the rest is of the run, or of the host.
 SAVED: Final = ((CLOCK, CLOCK + 8), (EXIT_VALUE, EXIT_VALUE + 8),

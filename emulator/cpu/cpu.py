@@ -387,6 +387,8 @@ class Cpu:
         self._write_dr7(breakpoints)
         self.words[control.ACTIVITY >> 3] = state[-1]
         self.words[control.RIP >> 3] = self.context.u64[self.layout.rip >> 3]
+        # So that the first block looks whether RAM agrees on who runs: see RING0_TIMES.
+        self.words[control.BLOCK_START >> 3] = ~self.rip & _M64
         binding.flush_tlb(self.uc)
 
     def save_counters(self) -> list[int]:
@@ -452,6 +454,19 @@ class Cpu:
     def forget_code(self, pa: int, size: int) -> None:
         """Forget what was translated from these bytes of RAM, because they have new content."""
         binding.forget_code(self.uc, pa, pa + size)
+
+    def count_ring0(self, pa: int) -> None:
+        """Count the kernel's time in two words of RAM from now on: see :mod:`.control`.
+
+        Args:
+            pa: physical address of the first, a multiple of 8.
+
+        Raises:
+            ValueError: they do not lie in RAM, or not aligned.
+        """
+        if pa % 8 or not 0 <= pa <= self.ram.size - 16:
+            raise ValueError(f"{pa:#x} is no place for two words of RAM")
+        self.words[control.RING0_TIMES >> 3] = self.ram.address + pa
 
     def flush_tlb(self) -> None:
         """Forget address translations, as if CR3 and CR4.PGE had been rewritten."""
@@ -655,6 +670,8 @@ class Cpu:
     def _on_block(self, _uc: int, address: int, size: int, _data: int) -> None:
         words = self.words
         clock = words[control.CLOCK >> 3]
+        if (words[control.BLOCK_START >> 3] ^ address) >> 63 and words[control.RING0_TIMES >> 3]:
+            self._other_half(clock, bool(address >> 63))
         if clock < words[control.DEADLINE >> 3] or not self._stops_here(clock, address):
             words[control.BLOCK_START >> 3] = address
             words[control.BLOCK_SIZE >> 3] = size
@@ -663,6 +680,17 @@ class Cpu:
         words[control.BLOCK_START >> 3] = address
         words[control.BLOCK_SIZE >> 3] = 0
         self.stop(Exit(words[control.EXIT >> 3]) or Exit.TIMER)
+
+    def _other_half(self, clock: int, kernel: bool) -> None:
+        """Execution is where the kernel runs, or where it does not, as it was not before."""
+        u64 = self.ram.u64
+        times = self.words[control.RING0_TIMES >> 3] - self.ram.address >> 3
+        since, total = times + (control.RING0_SINCE >> 3), times + (control.RING0_TIME >> 3)
+        if kernel == bool(u64[since]):
+            return  # after a state was restored
+        if not kernel:
+            u64[total] += clock - u64[since]
+        u64[since] = clock if kernel else 0
 
     def _stops_here(self, clock: int, address: int) -> bool:
         words = self.words

@@ -10,6 +10,10 @@
 on_block:
     mov edx, edx
     mov rax, [rcx + CB_CLOCK]
+    mov r8, [rcx + CB_BLOCK_START]
+    xor r8, rsi
+    js block_other_half
+block_deadline:
     cmp rax, [rcx + CB_DEADLINE]
     jae block_late
 block_count:
@@ -18,6 +22,25 @@ block_count:
     add rax, rdx
     mov [rcx + CB_CLOCK], rax
     ret
+block_other_half:
+    mov r8, [rcx + CB_RING0_TIMES]
+    test r8, r8
+    jz block_deadline
+    mov r9, [r8 + CB_RING0_SINCE]
+    test rsi, rsi
+    js block_kernel
+    test r9, r9
+    jz block_deadline
+    neg r9
+    add r9, rax
+    add [r8 + CB_RING0_TIME], r9
+    mov qword ptr [r8 + CB_RING0_SINCE], 0
+    jmp block_deadline
+block_kernel:
+    test r9, r9
+    jnz block_deadline
+    mov [r8 + CB_RING0_SINCE], rax
+    jmp block_deadline
 block_late:
     cmp qword ptr [rcx + CB_EXIT], EXIT_HOST_CALL
     je block_end

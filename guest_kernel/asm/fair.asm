@@ -108,6 +108,14 @@ fair_update_curr:
     mov [r9 + TASK_EXEC_START], rax
     add [r9 + TASK_SUM_EXEC_RUNTIME], rcx
     add [r9 + TASK_UTIME], rcx
+    lea rdi, [rip + pcpu_hot]
+    mov rdx, rax               ; of that, this was ring 0's
+    sub rdx, [rdi + PCPU_RING0_SINCE]
+    add rdx, [rdi + PCPU_RING0_TIME]
+    mov [rdi + PCPU_RING0_SINCE], rax
+    mov qword ptr [rdi + PCPU_RING0_TIME], 0
+    add [r9 + TASK_STIME], rdx
+    sub [r9 + TASK_UTIME], rdx
     mov rdi, [r9 + TASK_LOAD_WEIGHT]
     cmp rdi, NICE_0_LOAD
     je fair_charge

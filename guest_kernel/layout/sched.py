@@ -685,6 +685,9 @@ class pcpu_hot(Struct):
     prev_dead = Ptr(lambda: task_struct, "a dead task that was switched from; its stack is free")
     preempt_count = U32("not 0: no preemption; PREEMPT_MASK, HARDIRQ_MASK", writer="both")
     arg = I64("argument, and result, of a host call by a routine of the image", writer="both")
+    ring0_since = U64("the clock when ring 0 began to run, or was charged for last; 0: ring 3 runs",
+                      writer="both")
+    ring0_time = U64("ns in ring 0 before that, not charged for", writer="both")
     cputimers_active = U64("armed timers on CPU time, of all tasks, and CPU_LIMITS; 0: a switch "
                            "need not look")
     hosted_only = U64("not 0: the assembly leaves to the hosted half what both can do")

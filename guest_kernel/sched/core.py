@@ -141,12 +141,15 @@ _ON_CPU: Final = task_struct.offsetof("on_cpu")
 _MM: Final = task_struct.offsetof("mm")
 _ACTIVE_MM: Final = task_struct.offsetof("active_mm")
 _UTIME: Final = task_struct.offsetof("utime") >> 3
+_STIME: Final = task_struct.offsetof("stime") >> 3
 _EXEC_START: Final = task_struct.offsetof("se.exec_start") >> 3
 _SUM_EXEC: Final = task_struct.offsetof("se.sum_exec_runtime") >> 3
 _LAST_QUEUED: Final = task_struct.offsetof("sched_info.last_queued") >> 3
 _PGD: Final = mm_struct.offsetof("pgd")
 _NEXT_TASK: Final = pcpu_hot.offsetof("next_task") >> 3
 _NEXT_CR3: Final = pcpu_hot.offsetof("next_cr3")
+_RING0_SINCE: Final = pcpu_hot.offsetof("ring0_since") >> 3
+_RING0_TIME: Final = pcpu_hot.offsetof("ring0_time") >> 3
 _PREV_DEAD: Final = pcpu_hot.offsetof("prev_dead") >> 3
 _MM_USERS: Final = mm_struct.offsetof("mm_users")
 _MM_COUNT: Final = mm_struct.offsetof("mm_count")
@@ -176,6 +179,7 @@ def sched_init(k: Kernel, idle: task_struct, options: Options = _DEFAULTS) -> No
     idle.se.load_weight = NICE_0_LOAD
     idle.se.slice = options.quantum  # every other task inherits it
     idle.se.exec_start = queue.clock = ktime_get(k)
+    _ring0_time(k, queue.clock)
     k.data(pcpu_hot).preempt_count = PREEMPT_DISABLED
 
 
@@ -418,8 +422,21 @@ def update_curr(k: Kernel) -> None:
         return
     u64[w + _EXEC_START] = now
     u64[w + _SUM_EXEC] += delta
-    u64[w + _UTIME] += delta
+    system = _ring0_time(k, now)
+    u64[w + _STIME] += system
+    u64[w + _UTIME] += delta - system
     SCHED_CLASSES[k.u32[(curr >> 2) + _CLASS]].update_curr(k, curr, delta)
+
+
+def _ring0_time(k: Kernel, now: int) -> int:
+    """Return how long ring 0 has run since the last call, in ns."""
+    u64, w = k.u64, k.pcpu >> 3
+    since, total = u64[w + _RING0_SINCE], u64[w + _RING0_TIME]
+    u64[w + _RING0_TIME] = 0
+    if not since:
+        return total
+    u64[w + _RING0_SINCE] = now
+    return total + now - since
 
 
 def scheduler_tick(k: Kernel) -> None:

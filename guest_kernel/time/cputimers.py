@@ -3,12 +3,13 @@
 A thread and a process each have a queue for each way to count CPU time (``posix_cputimers``); the
 process's interval timers, setitimer(2), and RLIMIT_CPU wait beside them.  CPU time passes for the
 running task alone, so one timer of the machine is enough: ``cputime_event`` is set to when the
-running task, or its process, will have used as much as its first timer waits for.  It is set anew
-when a timer is armed, when it has expired, and at each switch while there is any such timer at all:
+running task, or its process, can have used as much as its first timer waits for, at the earliest: a
+timer on user time also has to wait until ring 0 is done.  It is set anew when a timer is armed,
+when it has expired, and at each switch while there is any such timer at all:
 ``pcpu_hot.cputimers_active`` counts them.
 
-Linux looks at these timers in the periodic tick, so there they are late by up to a tick; here they
-are not.
+Linux looks at these timers in the periodic tick, so there they are late by up to a tick; here not,
+or, on user time, by what the kernel needs to get back to ring 3.
 
 What expires is in ``time/posix_cpu_timers.py``, which sends signals.
 
@@ -125,15 +126,26 @@ def first_expiry(tree: rb_root_cached) -> int:
     return NEVER if first is None else container_of(first, cpu_timer, "node").expires
 
 
+def _until(k: Kernel, clock: int, expires: int, time: Cputime) -> int:
+    """Return how long the running task must run at least until CPUCLOCK_* shows ``expires``.
+
+    For user time the way to ring 3 comes on top.  Without it, what is left could be less than that,
+    and looking at it in vain, for ever, would be all that is done.
+    """
+    left = expires - cpu_clock_sample(clock, time)
+    turn_cost: int = k.data(sched_data).runqueues.turn_cost
+    return left + turn_cost if clock == CPUCLOCK_VIRT else left
+
+
 def _left(timers: posix_cputimers, time: Cputime) -> int:
     """Return how much CPU time is left until the first of a thread's or process's timers."""
-    return min((first_expiry(tree) - cpu_clock_sample(clock, time)
+    return min((_until(timers.k, clock, first_expiry(tree), time)
                 for clock, tree in enumerate(timers.bases) if tree.rb_leftmost is not None),
                default=NEVER)
 
 
 def _left_of_itimers(signal: signal_struct, time: Cputime) -> int:
-    return min((signal.it[clock].expires - cpu_clock_sample(clock, time)
+    return min((_until(signal.k, clock, signal.it[clock].expires, time)
                 for clock in ITIMER_CLOCKS if signal.it[clock].expires), default=NEVER)
 
 

@@ -44,12 +44,12 @@ COST: Final = 1000  # bytes of code from the charge to the beginning of a turn, 
 
 # What either half may change; the rest is the switch's, or the clock's.
 TASK_FIELDS: Final = (
-    "__state", "on_rq", "utime", "thread_info.flags", *(f"se.{name}" for name in (
+    "__state", "on_rq", "utime", "stime", "thread_info.flags", *(f"se.{name}" for name in (
         "on_rq", "sum_exec_runtime", "vruntime", "vlag", "deadline", "slice", "run_node")))
 QUEUE_FIELDS: Final = (
     "nr_running", "clock", "curr", *(f"cfs.{name}" for name in (
         "nr_running", "avg_vruntime", "avg_load", "zero_vruntime", "tasks_timeline")))
-CPU_FIELDS: Final = ("next_task", "next_cr3", "prev_dead")
+CPU_FIELDS: Final = ("next_task", "next_cr3", "prev_dead", "ring0_since", "ring0_time")
 
 
 class Side(NamedTuple):
@@ -60,6 +60,14 @@ class Side(NamedTuple):
     weight: int
     slice: int  # that it has chosen; 0: the default
     ran_out: bool  # it has used up the slice that it was picked for
+
+
+class Ran(NamedTuple):
+    """How long the running task has run since it was charged last, in ns."""
+
+    ring3: int
+    ring0: int  # in earlier calls
+    call: int  # in this one
 
 
 SIDES = st.builds(Side, st.integers(-10**7, 2 * 10**9), st.integers(-1000, 10**7),
@@ -102,7 +110,7 @@ class Stage:
         for (pa, _), data in zip(self.parts, saved, strict=True):
             self.machine.ram.write(pa, data)
 
-    def arrange(self, sides: list[Side], ran: int, state: int) -> None:
+    def arrange(self, sides: list[Side], ran: Ran, state: int) -> None:
         """Let the first task run, and the second one, if there is one, wait."""
         queue = self.data.runqueues
         self.machine.cpu.words[control.CLOCK >> 3] = CLOCK
@@ -112,7 +120,7 @@ class Stage:
             task.se.vlag = 0 if side.ran_out else task.se.deadline
             task.se.load_weight, task.se.custom_slice = side.weight, int(bool(side.slice))
             task.se.slice = side.slice or queue.quantum
-            task.se.exec_start = CLOCK - ran
+            task.se.exec_start = CLOCK - sum(ran)
             # What __switch_to_asm pops: six registers, and where to return to.
             frame = task.stack + 8192 - 56
             task.thread.sp = frame
@@ -123,6 +131,7 @@ class Stage:
         queue.curr = running
         self.pcpu.current_task = running
         self.pcpu.preempt_count = 0
+        self.pcpu.ring0_since, self.pcpu.ring0_time = CLOCK - ran.call, ran.ring0
         queue.nr_running = queue.cfs.nr_running = len(sides)
         queue.cfs.zero_vruntime = 0
         queue.cfs.avg_vruntime = queue.cfs.avg_load = 0
@@ -177,11 +186,12 @@ def stage() -> Iterator[Stage]:
 
 
 @pytest.mark.parametrize("call", ["schedule", "yield"])
-@given(sides=st.lists(SIDES, min_size=1, max_size=2), ran=st.integers(0, 10**7),
+@given(sides=st.lists(SIDES, min_size=1, max_size=2),
+       ran=st.builds(Ran, *[st.integers(0, 10**7)] * 3),
        state=st.sampled_from([TASK_RUNNING, TASK_INTERRUPTIBLE, TASK_DEAD]),
        armed=st.booleans())
 def test_assembly_and_hosted_half_choose_alike(
-        stage: Stage, call: str, sides: list[Side], ran: int, state: int, armed: bool) -> None:
+        stage: Stage, call: str, sides: list[Side], ran: Ran, state: int, armed: bool) -> None:
     """Do both pick the same task, and leave the same times, sums, tree and turn behind?"""
     yields = call == "yield"
     if yields:

@@ -9,6 +9,7 @@ import pytest
 from guest_kernel.layout.sched import hrtimer, pcpu_hot, sched_data
 from guest_kernel.lib.rbtree import rbtree_inorder_for_each_entry
 from guest_kernel.mm.slab import for_each_slab_cache, kmem_cache_usage
+from guest_kernel.process.tasks import for_each_process_thread
 from guest_kernel.time.hrtimer import TICK_NSEC
 from ringlet.session import Session
 from tests.guest import compile_c
@@ -55,6 +56,20 @@ def test_cpu_time_is_counted_whoever_else_runs(sched: str, quantum: int) -> None
     for line, first in list(zip(rates("rival", sched=sched, quantum=quantum), FIRST,
                                 strict=True))[2:]:
         assert_exact(line, first)
+
+
+def test_user_and_system_time_are_all_that_is_charged() -> None:
+    """Are a task's two times together what the scheduler has counted, for each that is there?"""
+    program = str(compile_c(HERE.parent / "syscalls" / "times_system.c"))
+    with Session(seed=1, quantum=20_000) as session:
+        assert session.run([program], timeout=10).status == 0
+        tasks = list(for_each_process_thread(session.kernel.k))
+        tasks.append(session.kernel.k.data(sched_data).init_task)
+        times = [(task.utime, task.stime, task.se.sum_exec_runtime) for task in tasks]
+    assert all(user + system == total for user, system, total in times)
+    # Kernel threads and the idle task never leave ring 0.
+    assert [user for user, _, _ in times] == [0] * len(times)
+    assert times[-1][1] > 0
 
 
 LEAVES_TIMERS = ["alarm_exec", "alarm_fork", "timer_cputime_child", "timer_exec", "timer_fork",

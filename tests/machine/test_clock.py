@@ -13,7 +13,9 @@ import pytest
 from programs import everything, map_hpet, outcome
 
 from emulator.arch.exceptions import Vector
-from emulator.arch.registers import MSR, RFLAGS
+from emulator.arch.paging import PTE
+from emulator.arch.registers import EFER, MSR, RFLAGS
+from emulator.assembler import assemble
 from emulator.bare import USER_DATA, Bare
 from emulator.cpu import binding, control
 from emulator.cpu.binding import lib
@@ -423,3 +425,73 @@ def test_impossible_amount_of_ram_is_refused(mem: int) -> None:
     """Is it a message, before anything is made?"""
     with pytest.raises(ValueError, match="RAM size"):
         Machine(mem)
+
+
+# ---- how it divides between the kernel and ring 3
+
+KERNEL = 0xFFFF_8000_0010_0000  # a kernel in its half: calls of ring 3 arrive here
+
+
+def count_ring0(bare: Bare) -> int:
+    """Have the kernel's time counted, and SYSCALL lead to it; return where it is counted."""
+    code, _ = assemble("mov ecx, 10\nagain: dec ecx\njnz again\nmov rcx, rbx\n"
+                       ".byte 0x48, 0x0f, 0x07", KERNEL)
+    bare.map(KERNEL, flags=PTE.P | PTE.RW)
+    bare.write(KERNEL, code)
+    times = bare.frame()
+    bare.cpu.count_ring0(times)
+    bare.cpu.write_msr(MSR.IA32_EFER, bare.cpu.read_msr(MSR.IA32_EFER) | EFER.SCE)
+    bare.cpu.write_msr(MSR.IA32_LSTAR, KERNEL)
+    return times >> 3
+
+
+CALLS = "mov ebp, 3\nagain: lea rbx, [rip + back]\nsyscall\nback: dec ebp\njnz again"
+CALL_SIZE = 5 + 10 * 4 + 3 + 3
+
+
+def test_the_kernels_time_is_counted(bare: Bare) -> None:
+    """Is it what the kernel has executed, to the byte, and is it known when ring 3 runs?"""
+    times, u64 = count_ring0(bare), bare.ram.u64
+    assert bare.run(CALLS, ring=3).ended
+    assert list(u64[times : times + 2]) == [0, 3 * CALL_SIZE]
+
+
+def test_the_kernels_time_is_known_inside_the_kernel(bare: Bare) -> None:
+    """Do the two words and the clock say it at every step, also after a restored snapshot?"""
+    times, u64 = count_ring0(bare), bare.ram.u64
+    bare.assemble(CALLS, 3)
+    bare.begin(3)
+    kernel, before = 0, bare.machine.clock
+    while kernel < 3 * CALL_SIZE:
+        inside = bare.cpu.rip >= KERNEL
+        bare.machine.step()
+        now = bare.machine.clock
+        kernel += now - before if inside else 0
+        before = now
+        if bare.cpu.rip >= KERNEL and inside:
+            assert u64[times + 1] + now - u64[times] == kernel
+        bare.machine.restore(bare.machine.snapshot())
+    bare.machine.step()
+    assert list(u64[times : times + 2]) == [0, 3 * CALL_SIZE]
+
+
+def test_the_kernel_can_take_what_it_has_counted(bare: Bare) -> None:
+    """Does the count begin anew where the kernel sets the words?"""
+    times, u64 = count_ring0(bare), bare.ram.u64
+    bare.assemble(CALLS, 3)
+    bare.begin(3)
+    while bare.cpu.rip < KERNEL:
+        bare.machine.step()
+    bare.machine.step()
+    taken = u64[times + 1] + bare.machine.clock - u64[times]
+    u64[times], u64[times + 1] = bare.machine.clock, 0
+    assert bare.go().ended
+    assert taken == 5
+    assert list(u64[times : times + 2]) == [0, 3 * CALL_SIZE - taken]
+
+
+def test_the_kernels_time_is_counted_in_ram_only(bare: Bare) -> None:
+    """Is a place outside RAM, or not aligned, refused?"""
+    for pa in (4, bare.ram.size - 8, bare.ram.size, -8):
+        with pytest.raises(ValueError, match="no place for two words"):
+            bare.cpu.count_ring0(pa)

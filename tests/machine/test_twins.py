@@ -8,6 +8,7 @@ comes out must be the same all the same.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -261,11 +262,13 @@ def test_rdtsc_from_arbitrary_states_is_the_same(twins: Twins, name: str, clock:
           phases=PHASES, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(clock=st.integers(0, 6), deadline=st.integers(0, 6), resumed=st.integers(0, 6),
        inside=st.booleans(), waits=st.booleans(), slice_end=st.integers(0, 6), rflags=FLAGS,
-       inhibited=st.booleans(), size=st.integers(1, 4096), start=ADDRESSES)
+       inhibited=st.booleans(), size=st.integers(1, 4096), start=ADDRESSES, last=ADDRESSES,
+       times=st.one_of(st.none(), st.tuples(st.integers(0, 6), st.integers(0, MASK))))
 def test_block_hook_from_arbitrary_states_is_the_same(
         twins: Twins, clock: int, deadline: int, resumed: int, inside: bool, waits: bool,
-        slice_end: int, rflags: int, inhibited: bool, size: int, start: int) -> None:
-    """Deadlines, pending interrupts, debuggers' stops: do both twins stop at the same blocks?"""
+        slice_end: int, rflags: int, inhibited: bool, size: int, start: int, last: int,
+        times: tuple[int, int] | None) -> None:
+    """Deadlines, interrupts, debuggers' stops: do both twins stop, and count, alike?"""
     context = twins.begin()
     lay = context.layout
     set_flags(context, rflags, 1)
@@ -274,7 +277,10 @@ def test_block_hook_from_arbitrary_states_is_the_same(
     set_words(twins, {
         control.CLOCK: clock, control.DEADLINE: deadline, control.RESUME_CLOCK: resumed,
         control.RESUMED_INSIDE: int(inside), control.WAIT_IF: int(waits),
-        control.SLICE_END: slice_end, control.EXIT: 0}, 0, 0)
+        control.SLICE_END: slice_end, control.EXIT: 0, control.RING0_TIMES: 0}, last, 0)
+    if times is not None:
+        twins.bare.ram.write(RSP0 - 16, struct.pack("<2Q", *times))
+        twins.cpu.count_ring0(RSP0 - 16)
     twins.call("on_block", context, start, size)
 
 

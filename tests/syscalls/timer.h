@@ -94,6 +94,43 @@ static inline void burn(int64_t ns)
 			;
 }
 
+/* Clocks without a name in <time.h>: CPUCLOCK_PROF, user and system time, and CPUCLOCK_VIRT. */
+#define CLOCK_PROCESS_PROF ((clockid_t)-8)
+#define CLOCK_PROCESS_USER_TIME ((clockid_t)-7)
+#define CLOCK_THREAD_PROF ((clockid_t)-4)
+#define CLOCK_THREAD_USER_TIME ((clockid_t)-3)
+
+/* Use CPU time, most of it in the kernel: make pages and drop them. */
+static inline void use_kernel(void)
+{
+	static char *pages;
+
+	if (!pages)
+		pages = map_pages(64);
+	for (int i = 0; i < 64; i++)
+		pages[i * PAGE] = 1;
+	madvise(pages, 64 * PAGE, MADV_DONTNEED);
+}
+
+/* Use CPU time in ring 3. */
+static inline void use_ring3(void)
+{
+	for (volatile int i = 0; i < 100000; i++)
+		;
+}
+
+/*
+ * Do something again and again until a condition holds, which should be after
+ * some milliseconds of CPU time.  A host may count user and system time by
+ * looking at a tick who runs, so how much it takes is not for us to say.
+ */
+#define UNTIL(condition, action)                                              \
+	for (int64_t end_ = cpu_now() + 20 * SECOND; !(condition); action)      \
+		if (cpu_now() > end_) {                                         \
+			errno = ETIMEDOUT;                                      \
+			die("wait for " #condition);                            \
+		}
+
 /* Sleep for so long, whatever signals come. */
 static inline void sleep_ns(int64_t ns)
 {

@@ -6,8 +6,8 @@
     Breakpoint 1 at 0x…              what is seen
 
 Addresses depend on the compiler: of what is seen, hexadecimal numbers of four digits and more are
-written ``0x…``, decimal ones of five, offsets from symbols, and
-indices of page tables ``…``.
+written ``0x…``, decimal ones of five, times, offsets from symbols, and indices of page tables
+``…``.
 """
 
 from __future__ import annotations
@@ -56,6 +56,6 @@ def _plain(text: str) -> str:
     for pattern, instead in (
             (r"\b0x[0-9a-f]{4,}\b", "0x…"), (r"\b[0-9a-f]{12}-[0-9a-f]{12}\b", "…-…"),
             (r"(?<=[rwxps-]{4} )[0-9a-f]{8}\b", "…"), (r"\b\d[\d,]{4,}\b", "…"),
-            (r"\[ *\d+\] at", "[…] at"), (r"(?<=\w)\+\d+\b", "+…")):
+            (r"\b\d+ ns\b", "… ns"), (r"\[ *\d+\] at", "[…] at"), (r"(?<=\w)\+\d+\b", "+…")):
         text = re.sub(pattern, instead, text)
     return re.sub(r"/\S*/tests/(\S*/)*", "", text)
