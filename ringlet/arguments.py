@@ -66,6 +66,8 @@ def _parser() -> argparse.ArgumentParser:
                        help="what the program reads (default: nothing)")
     debug.add_argument("-x", "--command", metavar="FILE", dest="script",
                        help="do the commands in FILE first")
+    debug.add_argument("--plain", action="store_true",
+                       help="use the plain console even if IPython is installed")
     debug.add_argument("program", metavar="PROGRAM", help="path of the program on the host")
     debug.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGS")
 

@@ -40,7 +40,7 @@ from guest_kernel.syscall_table import load, number
 from guest_kernel.view import View
 
 if TYPE_CHECKING:
-    from ringlet.debugger.core import Debugger
+    from ringlet.debugger.running import Runner
 
 Check = Callable[[int], str | None]
 
@@ -52,7 +52,7 @@ _FORKS: Final = frozenset({"fork", "vfork", "clone", "clone3", "ft_fork"})
 _EXECS: Final = frozenset({number("execve"), number("execveat")})
 
 
-def prepare(debugger: Debugger, kind: str, what: Sequence[str]) -> tuple[set[int], Check]:
+def prepare(debugger: Runner, kind: str, what: Sequence[str]) -> tuple[set[int], Check]:
     """Return where an event is to be looked for, and the check that says whether it is there.
 
     Raises:
@@ -86,7 +86,7 @@ def mapping_changes(system: System) -> frozenset[int]:
     return frozenset() if address is None else frozenset({address})
 
 
-def _exception(debugger: Debugger, what: Sequence[str]) -> tuple[set[int], Check]:
+def _exception(debugger: Runner, what: Sequence[str]) -> tuple[set[int], Check]:
     vectors = [_vector(name) for name in what] or list(range(FIRST_EXTERNAL_VECTOR))
     handlers = debugger.machine.cpu.idt_handlers()
     places: dict[int, int] = {}
@@ -111,7 +111,7 @@ def _vector(name: str) -> int:
     raise LookupError(f"There is no exception {name!r}.")
 
 
-def _interrupted(debugger: Debugger, vector: int) -> int:
+def _interrupted(debugger: Runner, vector: int) -> int:
     """Return the RIP that the CPU has pushed for a handler which is about to begin."""
     frame = debugger.register("rsp")
     if vector in WITH_ERROR_CODE:
@@ -119,7 +119,7 @@ def _interrupted(debugger: Debugger, vector: int) -> int:
     return int.from_bytes(debugger.read(frame, 8), "little")
 
 
-def _fault(debugger: Debugger, _what: Sequence[str]) -> tuple[set[int], Check]:
+def _fault(debugger: Runner, _what: Sequence[str]) -> tuple[set[int], Check]:
     places, _ = _exception(debugger, ["PF"])
 
     def check(_rip: int) -> str | None:
@@ -133,13 +133,13 @@ def _fault(debugger: Debugger, _what: Sequence[str]) -> tuple[set[int], Check]:
     return places, check
 
 
-def _page_fault(debugger: Debugger) -> tuple[int, int]:
+def _page_fault(debugger: Runner) -> tuple[int, int]:
     """Return address and error code of the page fault whose handler is about to begin."""
     error = int.from_bytes(debugger.read(debugger.register("rsp"), 8), "little")
     return debugger.register("cr2"), error
 
 
-def _cow(debugger: Debugger, _what: Sequence[str]) -> tuple[set[int], Check]:
+def _cow(debugger: Runner, _what: Sequence[str]) -> tuple[set[int], Check]:
     places, _ = _exception(debugger, ["PF"])
 
     def check(_rip: int) -> str | None:
@@ -157,7 +157,7 @@ def _cow(debugger: Debugger, _what: Sequence[str]) -> tuple[set[int], Check]:
     return places, check
 
 
-def _syscall(debugger: Debugger, what: Sequence[str]) -> tuple[set[int], Check]:
+def _syscall(debugger: Runner, what: Sequence[str]) -> tuple[set[int], Check]:
     names = {row.number: row.name for row in load()}
     numbers = {name: number for number, name in names.items()}
     for name in what:
@@ -182,7 +182,7 @@ def _syscall(debugger: Debugger, what: Sequence[str]) -> tuple[set[int], Check]:
     return {entry, leave}, check
 
 
-def _returned(debugger: Debugger) -> tuple[int, int]:
+def _returned(debugger: Runner) -> tuple[int, int]:
     """Return number and result of the call that is about to return."""
     assert isinstance(debugger.system, View)
     regs = pt_regs(debugger.system.k, debugger.register("rsp") & PHYSICAL_MASK)
@@ -190,7 +190,7 @@ def _returned(debugger: Debugger) -> tuple[int, int]:
     return regs.orig_ax & 0xFFFF_FFFF, result - (1 << 64) if result >> 63 else result
 
 
-def _fork(debugger: Debugger, what: Sequence[str]) -> tuple[set[int], Check]:
+def _fork(debugger: Runner, what: Sequence[str]) -> tuple[set[int], Check]:
     _takes_no_names(what)
     names = {row.number: row.name for row in load() if row.name in _FORKS}
 
@@ -208,7 +208,7 @@ def _takes_no_names(what: Sequence[str]) -> None:
         raise LookupError("This event takes no names.")
 
 
-def _switched(debugger: Debugger) -> tuple[task_struct, task_struct]:
+def _switched(debugger: Runner) -> tuple[task_struct, task_struct]:
     """Return from which task to which the CPU is about to be switched."""
     assert isinstance(debugger.system, View)
     k = debugger.system.k
@@ -220,7 +220,7 @@ def _name(task: task_struct) -> str:
     return f"{task.pid} ({task.comm.decode('utf-8', 'replace')})"
 
 
-def _exit(debugger: Debugger, what: Sequence[str]) -> tuple[set[int], Check]:
+def _exit(debugger: Runner, what: Sequence[str]) -> tuple[set[int], Check]:
     def check(_rip: int) -> str | None:
         task, _ = _switched(debugger)
         if not task.exit_state or (what and str(task.pid) not in what):
@@ -233,7 +233,7 @@ def _exit(debugger: Debugger, what: Sequence[str]) -> tuple[set[int], Check]:
     return {debugger.system.symbols[_SWITCH]}, check
 
 
-def _switch(debugger: Debugger, what: Sequence[str]) -> tuple[set[int], Check]:
+def _switch(debugger: Runner, what: Sequence[str]) -> tuple[set[int], Check]:
     def check(_rip: int) -> str | None:
         before, after = _switched(debugger)
         if what and str(after.pid) not in what:
@@ -243,7 +243,7 @@ def _switch(debugger: Debugger, what: Sequence[str]) -> tuple[set[int], Check]:
     return {debugger.system.symbols[_SWITCH]}, check
 
 
-def _signal(debugger: Debugger, what: Sequence[str]) -> tuple[set[int], Check]:
+def _signal(debugger: Runner, what: Sequence[str]) -> tuple[set[int], Check]:
     """A signal that the assembly takes; of one that the hosted half takes, the listener tells."""
     def check(_rip: int) -> str | None:
         name = signal_name(debugger.register("rbx") + 1)
@@ -254,13 +254,13 @@ def _signal(debugger: Debugger, what: Sequence[str]) -> tuple[set[int], Check]:
     return {debugger.system.symbols[_TAKEN]}, check
 
 
-def _hosted(_debugger: Debugger, what: Sequence[str]) -> tuple[set[int], Check]:
+def _hosted(_debugger: Runner, what: Sequence[str]) -> tuple[set[int], Check]:
     """An event that the listener tells of, and that has no kinds."""
     _takes_no_names(what)
     return set(), lambda _: None
 
 
-_KINDS: Final[dict[str, Callable[[Debugger, Sequence[str]], tuple[set[int], Check]]]] = {
+_KINDS: Final[dict[str, Callable[[Runner, Sequence[str]], tuple[set[int], Check]]]] = {
     "exception": _exception, "fault": _fault, "cow": _cow, "syscall": _syscall, "fork": _fork,
     "exec": _hosted, "exit": _exit, "switch": _switch, "signal": _signal, "oops": _hosted,
 }
@@ -269,7 +269,7 @@ _KINDS: Final[dict[str, Callable[[Debugger, Sequence[str]], tuple[set[int], Chec
 class Listener(Tracer):
     """Tells the debugger of what the hosted half does."""
 
-    def __init__(self, debugger: Debugger) -> None:
+    def __init__(self, debugger: Runner) -> None:
         self._debugger = debugger
 
     def leave(self, task: task_struct, nr: int, _regs: int, result: int) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ringlet.debugger.errors import DebuggerError
 
 if TYPE_CHECKING:
-    from ringlet.debugger.core import Debugger
+    from ringlet.debugger.target import Target
 
 _REGISTER: Final = "_reg_"  # stands for $, which Python has not
 _BUILTINS: Final = {name: getattr(__import__("builtins"), name) for name in (
@@ -29,7 +29,7 @@ def check(expression: str | None) -> None:
         _compiled(expression)
 
 
-def value_of(debugger: Debugger, expression: str) -> Any:
+def value_of(debugger: Target, expression: str) -> Any:
     """Return the value of an expression.
 
     Raises:
@@ -71,7 +71,7 @@ PARTS: Final = _parts()
 class _Names(dict[str, Any]):
     """The names that an expression may use."""
 
-    def __init__(self, debugger: Debugger) -> None:
+    def __init__(self, debugger: Target) -> None:
         super().__init__()
         self._debugger = debugger
 

@@ -16,7 +16,8 @@ from guest_kernel.layout.sigframe import sigcontext_64, ucontext
 from ringlet.debugger.errors import DebuggerError
 
 if TYPE_CHECKING:
-    from ringlet.debugger.core import Debugger
+    from ringlet.debugger.running import Runner
+    from ringlet.debugger.target import Target
 
 # DWARF's numbers of the registers: System V ABI, AMD64 supplement, "DWARF Register Number Mapping".
 DWARF: Final = ("rax", "rdx", "rcx", "rbx", "rsi", "rdi", "rbp", "rsp", "r8", "r9", "r10", "r11",
@@ -46,7 +47,7 @@ class Frame(NamedTuple):
     kind: str = "user"
 
 
-def unwind(debugger: Debugger, pid: int | None) -> Iterator[Frame]:
+def unwind(debugger: Runner, pid: int | None) -> Iterator[Frame]:
     """Yield the frames of a task; of the running one, from the CPU's registers on."""
     if pid is not None and pid != debugger.pid:
         yield from _sleeping(debugger, pid)
@@ -63,13 +64,13 @@ def unwind(debugger: Debugger, pid: int | None) -> Iterator[Frame]:
     yield from _kernel(debugger, registers["rsp"], debugger.pid)
 
 
-def _sleeping(debugger: Debugger, pid: int) -> Iterator[Frame]:
+def _sleeping(debugger: Target, pid: int) -> Iterator[Frame]:
     registers = debugger.system.kernel_registers(pid)
     yield _frame(debugger, registers["rip"], registers["rsp"], "kernel", pid)
     yield from _kernel(debugger, registers["rsp"], pid)
 
 
-def _kernel(debugger: Debugger, rsp: int, pid: int) -> Iterator[Frame]:
+def _kernel(debugger: Target, rsp: int, pid: int) -> Iterator[Frame]:
     """Yield the guesses on a kernel stack from ``rsp`` on, and then the program's frames."""
     system = debugger.system
     stack = system.stack(pid)
@@ -87,14 +88,14 @@ def _kernel(debugger: Debugger, rsp: int, pid: int) -> Iterator[Frame]:
         yield from _user(debugger, user, pid)
 
 
-def _behind_call(debugger: Debugger, va: int) -> bool:
+def _behind_call(debugger: Target, va: int) -> bool:
     """Tell whether a call ends at an address: direct, or through memory or a register."""
     code = debugger.read(va - 7, 7)
     return code[2] == 0xE8 or any(code[-n] == 0xFF and code[1 - n] >> 3 & 7 == 2
                                   for n in (2, 3, 4, 6, 7))
 
 
-def _user(debugger: Debugger, registers: dict[str, int], pid: int | None) -> Iterator[Frame]:
+def _user(debugger: Target, registers: dict[str, int], pid: int | None) -> Iterator[Frame]:
     """Yield a program's frames."""
     modules = debugger.modules(pid)
     before = -1
@@ -142,7 +143,7 @@ def _user(debugger: Debugger, registers: dict[str, int], pid: int | None) -> Ite
 _SIGRETURN: Final = b"\x48\xc7\xc0\x0f\x00\x00\x00\x0f\x05"
 
 
-def _is_sigreturn(debugger: Debugger, rip: int, pid: int | None) -> bool:
+def _is_sigreturn(debugger: Target, rip: int, pid: int | None) -> bool:
     """Tell whether code is what a signal's handler returns to, as gdb does."""
     try:
         return debugger.read(rip, len(_SIGRETURN), pid) == _SIGRETURN
@@ -150,7 +151,7 @@ def _is_sigreturn(debugger: Debugger, rip: int, pid: int | None) -> bool:
         return False
 
 
-def _signal_frame(debugger: Debugger, rsp: int, pid: int | None) -> dict[str, int]:
+def _signal_frame(debugger: Target, rsp: int, pid: int | None) -> dict[str, int]:
     """Return the registers of what was interrupted, from the ucontext at RSP."""
     place = rsp + ucontext.offsetof("uc_mcontext")
     names = {("r" + name if name[0] != "r" and name in ("di", "si", "bp", "bx", "dx", "ax", "cx",
@@ -160,14 +161,14 @@ def _signal_frame(debugger: Debugger, rsp: int, pid: int | None) -> dict[str, in
             for wide, name in names.items() if wide in DWARF}
 
 
-def _word(debugger: Debugger, va: int, pid: int | None) -> int:
+def _word(debugger: Target, va: int, pid: int | None) -> int:
     try:
         return int.from_bytes(debugger.read(va, 8, pid), "little")
     except DebuggerError as error:
         raise LookupError(str(error)) from None
 
 
-def _frame(debugger: Debugger, rip: int, cfa: int, kind: str, pid: int | None,
+def _frame(debugger: Target, rip: int, cfa: int, kind: str, pid: int | None,
            inside: int | None = None) -> Frame:
     at = rip if inside is None else inside
     name = debugger.symbol_at(at, pid) or ""

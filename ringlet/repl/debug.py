@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import NamedTuple
 
 from emulator.boot import BootError
@@ -33,6 +34,7 @@ class Options(NamedTuple):
     dmesg: bool
     stdin: str | None
     script: str | None
+    plain: bool
 
 
 def debug(options: Options) -> int:
@@ -53,7 +55,7 @@ def debug(options: Options) -> int:
                           env=DEFAULT_ENV | dict(options.env), stdin=stdin)
             debugger = Debugger(session)
             print(views.stop(debugger, debugger.start()))
-            _converse(Shell(debugger), script)
+            _converse(Shell(debugger), script, plain=options.plain)
             if options.dmesg:
                 print(session.dmesg, end="", file=sys.stderr)
             return 0
@@ -65,8 +67,8 @@ def debug(options: Options) -> int:
         return OUR_ERROR
 
 
-def _converse(shell: Shell, script: Sequence[str]) -> None:
-    """Do a script's lines, echoed, then the user's."""
+def _converse(shell: Shell, script: Sequence[str], *, plain: bool) -> None:
+    """Do a script's lines, echoed, then the user's; with IPython if it is there and wanted."""
     for line in script:
         print(f"{PROMPT}{line}")
         try:
@@ -75,4 +77,10 @@ def _converse(shell: Shell, script: Sequence[str]) -> None:
             return
         if shown:
             print(shown)
-    shell.interact()
+    has_ipython = all(map(find_spec, ("IPython", "rich")))  # the repl extra
+    if has_ipython and not plain and sys.stdin.isatty() and sys.stdout.isatty():
+        from ringlet.repl.ipython import interact
+
+        interact(shell)
+    else:
+        shell.interact()

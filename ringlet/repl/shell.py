@@ -40,13 +40,22 @@ class Shell:
     Attributes:
         names: what Python knows here.
         checkpoints: snapshots, by number.
+        repeated: what an empty line does again; empty: nothing.
     """
 
     def __init__(self, debugger: Debugger) -> None:
         self.debugger = debugger
         self.names: dict[str, Any] = _Namespace(self)
         self.checkpoints: dict[int, Snapshot] = {}
-        self._last = ""
+        self.repeated = ""
+
+    def is_command(self, line: str) -> bool:
+        """Tell whether a line is a command, and not Python; a wrong one is one, too."""
+        words = line.split(maxsplit=1)
+        try:
+            return words[0] == "py" or translate(line) is not None if words else False
+        except DebuggerError:
+            return True
 
     def execute(self, line: str) -> str:
         """Do what a line says; return what is to be shown.
@@ -56,22 +65,22 @@ class Shell:
         """
         text = line.strip()
         if not text:
-            text = self._last
+            text = self.repeated
             if not text:
                 return ""
-        self._last = text if _repeats(text) else ""
+        self.repeated = text if _repeats(text) else ""
         try:
             if text.split()[0] == "py" and len(text.split()) > 1:
                 python = translate(text.removeprefix("py").strip())
                 return python if python is not None else "That is Python already."
             python = translate(text)
-            return self._show(self._python(text if python is None else python))
+            return self.show(self._python(text if python is None else python))
         except DebuggerError as error:
             return str(error)
         except KernelPanic as panic:
             return f"Kernel panic: {panic}"
         except KeyboardInterrupt:
-            return "Interrupted."
+            return f"Interrupted.\n{views.place(self.debugger)}"
 
     def _python(self, text: str) -> Any:
         """Run Python; return the value of its last expression.
@@ -82,12 +91,11 @@ class Shell:
         try:
             tree = ast.parse(text)
         except SyntaxError:
-            word = text.split()[0]
-            raise DebuggerError(f"Undefined command: {word!r}.  Try help.") from None
+            raise undefined(text) from None
         last = tree.body[-1] if tree.body else None
         code: CodeType
         try:
-            with self._interruptible():
+            with self.interruptible():
                 if isinstance(last, ast.Expr):
                     before = ast.Module(tree.body[:-1], [])
                     exec(compile(before, "<console>", "exec"), self.names)
@@ -98,14 +106,19 @@ class Shell:
         except (DebuggerError, KernelPanic, Quit, KeyboardInterrupt):
             raise
         except NameError as error:
-            raise DebuggerError(f"Undefined command or name: {error.name!r}.  Try help.") from None
+            raise undefined(error.name) from None
         except Exception as error:
             raise DebuggerError(traceback.format_exception_only(error)[-1].rstrip()) from None
 
     @contextlib.contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        """Let Ctrl-C stop the guest, and not the console, while a command runs."""
+    def interruptible(self) -> Iterator[None]:
+        """Let Ctrl-C stop the guest, and not the console, while a command runs.
+
+        Where the guest does not run, it raises KeyboardInterrupt, as ever.
+        """
         def handle(_number: int, _frame: FrameType | None) -> None:
+            if not self.debugger.is_running:
+                raise KeyboardInterrupt
             self.debugger.interrupt()
 
         try:
@@ -118,7 +131,8 @@ class Shell:
         finally:
             signal.signal(signal.SIGINT, before)
 
-    def _show(self, value: Any) -> str:
+    def show(self, value: Any) -> str:
+        """Return how a value is shown; nothing for None."""
         if value is None:
             return ""
         if isinstance(value, Stop):
@@ -203,6 +217,11 @@ class Shell:
             if shown:
                 print(shown)
             sys.stdout.flush()
+
+
+def undefined(text: str | None) -> DebuggerError:
+    """Return the error for what is neither a command nor Python."""
+    return DebuggerError(f"Undefined command or name: {(text or '').split()[0]!r}.  Try help.")
 
 
 class _Namespace(dict[str, Any]):

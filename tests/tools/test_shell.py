@@ -33,20 +33,22 @@ class Terminal:
 
     Args:
         argv: the program.
-        leader: it leads a session whose controlling terminal this is; else somebody else does.
+        environment: what it has beside the test's.
 
     Attributes:
         before: the terminal's settings when the program began.
     """
 
-    def __init__(self, argv: Sequence[str], rows: int = 30, columns: int = 100) -> None:
+    def __init__(self, argv: Sequence[str], rows: int = 30, columns: int = 100,
+                 **environment: str) -> None:
         self.master, slave = pty.openpty()
         self._slave = slave
         self.resize(rows, columns)
         self.before = termios.tcgetattr(slave)
         self.process = subprocess.Popen(
             argv, cwd=ROOT, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
-            preexec_fn=take_terminal, env={**os.environ, "TERM": "dumb"})
+            preexec_fn=take_terminal,
+            env={**os.environ, "TERM": "dumb", **environment})
         self._output = ""
         self._seen = 0
 

@@ -1,0 +1,337 @@
+"""What a debugger sees of a machine: registers, memory, names, code.
+
+Nothing here runs it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from emulator.arch.exceptions import CpuException
+from emulator.cpu import mmu
+from emulator.cpu.binding import REGISTERS
+from emulator.machine import Machine
+from emulator.system import BareSystem, System
+from guest_kernel.view import View
+from ringlet.debugger.errors import DebuggerError
+from ringlet.debugger.expressions import PARTS, value_of
+from ringlet.debugger.symbols import Line, Module, Symbol, SymbolTable, image, offset_from
+
+if TYPE_CHECKING:
+    from ringlet.session import Session
+
+WORD: Final = 8
+M64: Final = (1 << 64) - 1
+
+_FIELD: Final = re.compile(r"(?:current|task\((\d+)\))\.([a-z_][\w.]*)")
+
+
+class Target:
+    """A machine to look at.
+
+    Args:
+        subject: a session, or a bare machine.
+        system: what runs on a bare machine, if anything is known of it.
+
+    Attributes:
+        session: it, or None.
+        machine: it.
+        system: its kernel.
+    """
+
+    def __init__(self, subject: Session | Machine, system: System | None = None) -> None:
+        self.session: Session | None = None
+        if isinstance(subject, Machine):
+            self.machine = subject
+            self.system: System = system or BareSystem(subject)
+        else:
+            self.session, self.machine = subject, subject.machine
+            self.system = View(subject.kernel)
+        self._kernel_table: SymbolTable | None = None
+
+    # Registers
+
+    @property
+    def rip(self) -> int:
+        """The next instruction's address."""
+        return self.machine.cpu.rip
+
+    @property
+    def pid(self) -> int:
+        """The running task's number."""
+        return self.system.current()
+
+    @property
+    def ring(self) -> int:
+        """The privilege level."""
+        return self.machine.cpu.cpl
+
+    def register(self, name: str) -> int:
+        """Return a register of the CPU's.
+
+        Raises:
+            DebuggerError: there is none of that name.
+        """
+        wide, size = PARTS.get(name, (name, 8))
+        if wide not in REGISTERS:
+            raise DebuggerError(f"There is no register {name}.")
+        return self.machine.cpu.read_register(wide) & (1 << 8 * size) - 1
+
+    def set_register(self, name: str, value: int) -> None:
+        """Set a register of the CPU's, whole.
+
+        Raises:
+            DebuggerError: there is none of that name.
+        """
+        wide = PARTS.get(name, (name, WORD))
+        if wide[0] not in REGISTERS or wide[1] != WORD:
+            raise DebuggerError(f"There is no register {name} that can be set.")
+        self.machine.cpu.write_register(wide[0], value & M64)
+
+    # Memory
+
+    def read(self, va: int, size: int, pid: int | None = None) -> bytes:
+        """Return memory as a task sees it; without a task, as the CPU does now.
+
+        Raises:
+            DebuggerError: some of it is not mapped.
+        """
+        try:
+            if pid is None:
+                return self.machine.cpu.read_linear(va & M64, size)
+            return mmu.read_linear(self.machine.ram, self.system.page_table(pid), va & M64, size,
+                                   set_ad=False)
+        except (CpuException, IndexError):
+            raise DebuggerError(f"Cannot access memory at address {va & M64:#x}.") from None
+
+    def write(self, va: int, data: bytes) -> None:
+        """Store to memory as the CPU sees it now, whatever its rights.
+
+        Raises:
+            DebuggerError: some of it is not mapped; nothing is stored.
+        """
+        self.read(va, len(data))
+        for at, byte in enumerate(data):
+            self.machine.write_code(self.physical(va + at), bytes((byte,)))
+
+    def physical(self, va: int, pid: int | None = None) -> int:
+        """Return the physical address of a byte.
+
+        Raises:
+            DebuggerError: it is not mapped.
+        """
+        table = self.machine.cpu.regs.cr3 if pid is None else self.system.page_table(pid)
+        if pid is None and not self.machine.cpu.regs.cr0 >> 31 & 1:
+            return va
+        try:
+            return mmu.translate(self.machine.ram, table, va & M64, mmu.Access.READ, user=False,
+                                 set_ad=False)
+        except CpuException:
+            raise DebuggerError(f"Cannot access memory at address {va & M64:#x}.") from None
+
+    # Names
+
+    def modules(self, pid: int | None = None) -> list[Module]:
+        """Return the ELF files that a task has mapped, in order of address."""
+        found: dict[int, list[Any]] = {}
+        for area in self.system.areas(self.pid if pid is None else pid):
+            if area.file:
+                found.setdefault(area.file, []).append(area)
+        modules = []
+        for file, areas in found.items():
+            try:
+                elf = image(self.system.content(file))
+            except ValueError:
+                continue
+            modules.append(Module(areas[0].name, elf, _bias(elf, areas), areas[0].start,
+                                  areas[-1].end))
+        return sorted(modules, key=lambda module: module.start)
+
+    def module_at(self, va: int, pid: int | None = None) -> Module | None:
+        """Return the mapped file that an address of a task's belongs to."""
+        for module in self.modules(pid):
+            if module.start <= va < module.end:
+                return module
+        return None
+
+    def symbol_at(self, va: int, pid: int | None = None) -> str | None:
+        """Return ``name+offset`` of an address, or None."""
+        if self._is_kernel(va):
+            symbol = self._kernel_symbols().at(va)
+            return None if symbol is None else offset_from(symbol, va)
+        module = self.module_at(va, pid)
+        return None if module is None else module.symbol(va)
+
+    def symbol_name(self, va: int) -> str:
+        """Return the name of the function that an address belongs to, or nothing."""
+        return (self.symbol_at(va) or "").partition("+")[0]
+
+    def line_at(self, va: int, pid: int | None = None) -> Line | None:
+        """Return the line of source of an address, or None."""
+        module = None if self._is_kernel(va) else self.module_at(va, pid)
+        return None if module is None else module.line(va)
+
+    def _is_kernel(self, va: int) -> bool:
+        return va >= 1 << 63 or self.system.is_text(va) or not self.system.areas(self.pid)
+
+    def _kernel_symbols(self) -> SymbolTable:
+        if self._kernel_table is None:
+            self._kernel_table = SymbolTable([
+                Symbol(address, 0, name) for name, address in self.system.symbols.items()])
+        return self._kernel_table
+
+    def resolve(self, spec: str) -> dict[int, str]:
+        """Return where a location is: addresses, each with the file that must be mapped there.
+
+        Args:
+            spec: ``*address`` (an expression), ``file:line``, a line of the current file, or a
+                symbol of the program, of its libraries or of the kernel.  What is a function with
+                lines is taken behind its prologue.
+
+        Returns:
+            Nothing, if there is no such code yet.
+
+        Raises:
+            DebuggerError: it can be no location.
+        """
+        spec = spec.strip()
+        if spec.startswith("*"):
+            return {self.evaluate(spec[1:]): ""}
+        file, colon, number = spec.rpartition(":")
+        if not colon and spec.isdecimal():
+            line = self.line_at(self.rip)
+            if line is None:
+                raise DebuggerError("There is no line information here.")
+            file, colon, number = line.file, ":", spec
+        if colon and number.isdecimal():
+            return {address + module.bias: module.name for module in self._candidates()
+                    for address in module.image.code_of(file, int(number))}
+        if not spec:
+            raise DebuggerError("A location is a symbol, file:line, or *address.")
+        for module in self._candidates():
+            address = module.image.table.by_name.get(spec)
+            if address is not None:
+                return {module.image.after_prologue(address) + module.bias: module.name}
+        if spec in self.system.symbols:
+            return {self.system.symbols[spec]: ""}
+        return {}
+
+    def _candidates(self) -> list[Module]:
+        """Return the modules of the running task, or of the program that is about to begin."""
+        found = self.modules()
+        if not found and self.session is not None and self.session.program_content:
+            try:
+                elf = image(self.session.program_content)
+            except ValueError:
+                return []
+            if not elf.relocatable:
+                return [Module(self.session.program, elf, 0, 0, M64)]
+        return found
+
+    def field(self, spec: str) -> tuple[int, int] | None:
+        """Return address and size of a field of a task's; None: ``spec`` names none.
+
+        Raises:
+            DebuggerError: there is no such task or field.
+        """
+        match = _FIELD.fullmatch(spec.strip())
+        if match is None or not isinstance(self.system, View):
+            return None
+        pid = self.pid if match[1] is None else int(match[1])
+        try:
+            return self.system.field(pid, match[2])
+        except LookupError as error:
+            raise DebuggerError(f"There is {error.args[0]}.") from None
+
+    def evaluate(self, expression: str) -> Any:
+        """Return the value of an expression: see :mod:`ringlet.debugger.expressions`.
+
+        Raises:
+            DebuggerError: it has none.
+        """
+        return value_of(self, expression)
+
+    # Code
+
+    def instruction(self, va: int) -> Any:
+        """Return the instruction at an address, as Capstone has it; None if there is none."""
+        for size in (15, 8, 4, 2, 1):
+            try:
+                code = self.read(va, size)
+            except DebuggerError:
+                continue
+            return next(_decoder().disasm(code, va, 1), None)
+        return None
+
+    def disassemble(self, va: int, count: int = 10) -> list[Any]:
+        """Return instructions from an address on, up to where none can be read."""
+        found = []
+        for _ in range(count):
+            instruction = self.instruction(va)
+            if instruction is None:
+                break
+            found.append(instruction)
+            va += instruction.size
+        return found
+
+    def operands(self, instruction: Any) -> list[str]:
+        """Return what the operands of the instruction at RIP in memory are: address and value."""
+        import capstone.x86
+
+        lines = []
+        for operand in instruction.operands:
+            if operand.type != capstone.x86.X86_OP_MEM or instruction.mnemonic == "lea":
+                continue
+            place = operand.mem
+            address = place.disp
+            if place.base:
+                address += self.register(instruction.reg_name(place.base))
+                if instruction.reg_name(place.base) == "rip":
+                    address += instruction.size
+            if place.index:
+                address += self.register(instruction.reg_name(place.index)) * place.scale
+            segment = instruction.reg_name(place.segment) if place.segment else ""
+            if segment in ("fs", "gs"):
+                address += self.register(f"{segment}_base")
+            address &= M64
+            try:
+                value = shown(self.read(address, operand.size))
+            except DebuggerError:
+                value = "not mapped"
+            lines.append(f"[{address:#x}] = {value}")
+        return lines
+
+
+def _bias(elf: Any, areas: list[Any]) -> int:
+    """Return what a mapped file's addresses have been moved by."""
+    if not elf.relocatable:
+        return 0
+    for area in areas:
+        for offset, va, size in elf.segments:
+            if offset <= area.offset < offset + max(size, 1) or (
+                    offset & ~0xFFF) == area.offset:
+                return int(area.start - (va - (offset - area.offset)))
+    return int(areas[0].start)
+
+
+def shown(value: bytes | None) -> str:
+    """Return bytes as a number, if they are as many as a number has."""
+    if value is None:
+        return "not mapped"
+    if len(value) in (1, 2, 4, 8):
+        return hex(int.from_bytes(value, "little"))
+    return value[:32].hex(" ") + ("…" if len(value) > 32 else "")
+
+
+def _decoder() -> Any:
+    global _capstone
+    if _capstone is None:
+        import capstone
+
+        _capstone = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
+        _capstone.detail = True
+    return _capstone
+
+
+_capstone: Any = None
