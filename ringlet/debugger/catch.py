@@ -97,7 +97,7 @@ def _exception(debugger: Runner, what: Sequence[str]) -> tuple[set[int], Check]:
     def check(rip: int) -> str | None:
         vector = places[rip]
         text = f"#{Vector(vector).name}" if vector in Vector._value2member_map_ else str(vector)
-        return f"Exception {text} at {_interrupted(debugger, vector):#x}"
+        return f"Exception {text} at {interrupted(debugger, vector):#x}"
 
     return set(places), check
 
@@ -111,7 +111,7 @@ def _vector(name: str) -> int:
     raise LookupError(f"There is no exception {name!r}.")
 
 
-def _interrupted(debugger: Runner, vector: int) -> int:
+def interrupted(debugger: Runner, vector: int) -> int:
     """Return the RIP that the CPU has pushed for a handler which is about to begin."""
     frame = debugger.register("rsp")
     if vector in WITH_ERROR_CODE:
@@ -123,7 +123,7 @@ def _fault(debugger: Runner, _what: Sequence[str]) -> tuple[set[int], Check]:
     places, _ = _exception(debugger, ["PF"])
 
     def check(_rip: int) -> str | None:
-        va, error = _page_fault(debugger)
+        va, error = page_fault(debugger)
         kind = "fetch" if error & PageFaultError.I else (
             "store" if error & PageFaultError.W else "load")
         why = "the rights forbid it" if error & PageFaultError.P else "nothing is mapped"
@@ -133,7 +133,7 @@ def _fault(debugger: Runner, _what: Sequence[str]) -> tuple[set[int], Check]:
     return places, check
 
 
-def _page_fault(debugger: Runner) -> tuple[int, int]:
+def page_fault(debugger: Runner) -> tuple[int, int]:
     """Return address and error code of the page fault whose handler is about to begin."""
     error = int.from_bytes(debugger.read(debugger.register("rsp"), 8), "little")
     return debugger.register("cr2"), error
@@ -143,7 +143,7 @@ def _cow(debugger: Runner, _what: Sequence[str]) -> tuple[set[int], Check]:
     places, _ = _exception(debugger, ["PF"])
 
     def check(_rip: int) -> str | None:
-        va, error = _page_fault(debugger)
+        va, error = page_fault(debugger)
         if not error & PageFaultError.W or not error & PageFaultError.P:
             return None
         for area in debugger.system.areas(debugger.pid):
@@ -208,7 +208,7 @@ def _takes_no_names(what: Sequence[str]) -> None:
         raise LookupError("This event takes no names.")
 
 
-def _switched(debugger: Runner) -> tuple[task_struct, task_struct]:
+def switched(debugger: Runner) -> tuple[task_struct, task_struct]:
     """Return from which task to which the CPU is about to be switched."""
     assert isinstance(debugger.system, View)
     k = debugger.system.k
@@ -216,29 +216,30 @@ def _switched(debugger: Runner) -> tuple[task_struct, task_struct]:
             task_struct.at(k, debugger.register("rsi")))
 
 
-def _name(task: task_struct) -> str:
+def task_name(task: task_struct) -> str:
+    """Return a task's number and name, for people."""
     return f"{task.pid} ({task.comm.decode('utf-8', 'replace')})"
 
 
 def _exit(debugger: Runner, what: Sequence[str]) -> tuple[set[int], Check]:
     def check(_rip: int) -> str | None:
-        task, _ = _switched(debugger)
+        task, _ = switched(debugger)
         if not task.exit_state or (what and str(task.pid) not in what):
             return None
         status = task.exit_code
         how = f"killed by {signal_name(status & 0x7F)}" if status & 0x7F else (
             f"exit status {status >> 8}")
-        return f"Task {_name(task)} has ended: {how}"
+        return f"Task {task_name(task)} has ended: {how}"
 
     return {debugger.system.symbols[_SWITCH]}, check
 
 
 def _switch(debugger: Runner, what: Sequence[str]) -> tuple[set[int], Check]:
     def check(_rip: int) -> str | None:
-        before, after = _switched(debugger)
+        before, after = switched(debugger)
         if what and str(after.pid) not in what:
             return None
-        return f"Switch from task {_name(before)} to task {_name(after)}"
+        return f"Switch from task {task_name(before)} to task {task_name(after)}"
 
     return {debugger.system.symbols[_SWITCH]}, check
 
@@ -285,5 +286,5 @@ class Listener(Tracer):
         self._debugger.event("signal", name, f"Task {task.pid} takes {name}")
 
     def oops(self, task: task_struct, error: BaseException) -> None:
-        self._debugger.event("oops", "", f"Oops in task {_name(task)}: "
+        self._debugger.event("oops", "", f"Oops in task {task_name(task)}: "
                                          f"{type(error).__name__}: {error}")

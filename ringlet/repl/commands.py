@@ -36,11 +36,11 @@ class Command(NamedTuple):
     repeats: bool = False
 
 
-def _verb(method: str) -> Callable[[str], str]:
+def _fixed(expression: str) -> Callable[[str], str]:
     def python(rest: str) -> str:
         if rest:
             raise DebuggerError(f"This command takes no argument, and {rest!r} is one.")
-        return f"d.{method}()"
+        return expression
 
     return python
 
@@ -280,11 +280,11 @@ COMMANDS: Final = (
     Command("nexti", "[COUNT]", "Execute an instruction, with all that it calls.",
             _counted("nexti"), ("ni",), repeats=True),
     Command("step", "", "Execute until another line begins, also in a called function.",
-            _verb("step"), ("s",), repeats=True),
-    Command("next", "", "Execute until another line of this function begins.", _verb("next"),
+            _fixed("d.step()"), ("s",), repeats=True),
+    Command("next", "", "Execute until another line of this function begins.", _fixed("d.next()"),
             ("n",), repeats=True),
     Command("finish", "", "Run until this function, or the hosted handler, returns.",
-            _verb("finish"), ("fin",)),
+            _fixed("d.finish()"), ("fin",)),
     Command("until", "[LOCATION]", "Run to a later line, or to a location.", _until, ("u",),
             repeats=True),
     Command("advance", "LOCATION", "Run to a location.", _advance, ("adv",)),
@@ -310,7 +310,7 @@ COMMANDS: Final = (
     Command("slab", "", "List the slab caches.", _view("slab")),
     Command("frames", "", "Show what the RAM's frames are used for.", _view("frames")),
     Command("dmesg", "", "Show the kernel's log.", _view("dmesg")),
-    Command("explain", "", "Say why the machine is where it is.", _view("explain")),
+    Command("explain", "", "Say why the machine is where it is.", _fixed("explain(d)")),
     Command("context", "", "Show registers, code, stack, task and calls.", _view("context")),
     Command("checkpoint", "", "Take a snapshot of the machine; restart goes back to it.",
             lambda rest: "shell.checkpoint()"),

@@ -26,6 +26,7 @@ from ringlet.debugger.points import Point
 from ringlet.debugger.stop import Stop
 from ringlet.repl import views
 from ringlet.repl.commands import COMMANDS, find, translate
+from ringlet.repl.why import explain
 
 PROMPT: Final = "(ringlet) "
 
@@ -229,7 +230,7 @@ class _Namespace(dict[str, Any]):
 
     def __init__(self, shell: Shell) -> None:
         debugger = shell.debugger
-        super().__init__(shell=shell, d=debugger, views=views, m=debugger.machine,
+        super().__init__(shell=shell, d=debugger, views=views, explain=explain, m=debugger.machine,
                          cpu=debugger.machine.cpu.regs, __name__="__console__")
         self._shell = shell
 

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, Final
 
-from emulator.arch.exceptions import PageFaultError
-from emulator.arch.paging import FRAME_MASK, PTE
+from emulator.arch.paging import PTE, is_canonical
+from emulator.arch.registers import RFLAGS
+from emulator.cpu import mmu
 from guest_kernel.layout.declare import Array, Chars, Embed, Struct
 from guest_kernel.layout.page import kmem_cache, mm_data
-from guest_kernel.layout.sched import sched_data, task_struct
+from guest_kernel.layout.sched import sched_data
 from guest_kernel.lib.list import list_for_each_entry
 from guest_kernel.printk import dmesg as kernel_log
 from guest_kernel.process.tasks import for_each_process_thread
@@ -26,8 +27,8 @@ GENERAL: Final = ("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "r8", 
                   "r12", "r13", "r14", "r15", "rip")
 SEGMENTS: Final = ("cs", "ss", "ds", "es", "fs", "gs", "fs_base", "gs_base")
 CONTROL: Final = ("cr0", "cr2", "cr3", "cr4", "cr8")
-FLAGS: Final = ((0, "CF"), (2, "PF"), (4, "AF"), (6, "ZF"), (7, "SF"), (8, "TF"), (9, "IF"),
-                (10, "DF"), (11, "OF"), (14, "NT"), (16, "RF"), (18, "AC"))
+FLAGS: Final = tuple((name, bit) for name, bit in vars(RFLAGS).items()
+                     if name.isupper() and name not in ("RESERVED1", "IOPL"))
 LEVELS: Final = (("PML4E", 39), ("PDPTE", 30), ("PDE", 21), ("PTE", 12))
 SIZES: Final = {"b": 1, "h": 2, "w": 4, "g": 8}
 _CODE_LINES: Final = 6
@@ -173,7 +174,7 @@ def registers(d: Debugger, *names: str) -> str:
 
 def _flags(d: Debugger) -> str:
     value = d.register("rflags")
-    return " ".join(name for bit, name in FLAGS if value >> bit & 1)
+    return " ".join(name for name, bit in FLAGS if value & bit)
 
 
 def _instruction(d: Debugger, insn: Any) -> str:
@@ -378,36 +379,39 @@ def vmmap(d: Debugger, pid: int | None = None) -> str:
 
 def pagewalk(d: Debugger, va: int) -> str:
     """Show each level of the translation of an address, and what the whole of it allows."""
-    return "\n".join(_walk(d, va))
+    return "\n".join(walk(d, va))
 
 
-def _walk(d: Debugger, va: int) -> Iterator[str]:
-    u64 = d.machine.ram.u64
-    table = d.register("cr3") & FRAME_MASK
-    yield f"{va:#x}: CR3 = {d.register('cr3'):#x}"
+def walk(d: Debugger, va: int) -> Iterator[str]:
+    """Yield a line for each level of the translation of an address, and what comes of it."""
+    cr3 = d.register("cr3")
+    yield f"{va:#x}: CR3 = {cr3:#x}"
+    if not is_canonical(va):
+        yield "  Not canonical: bits 63 to 47 differ, so any access is #GP, or #SS by the stack."
+        return
     writable = user = executable = True
-    for name, shift in LEVELS:
-        index = va >> shift & 511
-        if table >= d.machine.ram.size:
-            yield f"  {name} lies outside of RAM: {table:#x}"
+    size = 0
+    for step, (name, shift) in zip(mmu.steps(d.machine.ram, cr3, va), LEVELS, strict=False):
+        entry, size = step.entry, 1 << shift
+        if step.entry_pa >= d.machine.ram.size:
+            yield f"  {name} lies outside of RAM: {step.entry_pa:#x}"
             return
-        entry = u64[(table >> 3) + index]
-        yield (f"  {name:<5} [{index:>3}] at {table + 8 * index:#010x} = {entry:#018x}  "
-               f"{bits(entry)}")
+        yield (f"  {name:<5} [{step.entry_pa >> 3 & 511:>3}] at {step.entry_pa:#010x} = "
+               f"{entry:#018x}  {bits(entry)}")
         if not entry & PTE.P:
             yield "  Not present: any access is a page fault with P = 0."
             return
         writable &= bool(entry & PTE.RW)
         user &= bool(entry & PTE.US)
         executable &= not entry & PTE.NX
-        table = entry & FRAME_MASK
-        if shift == 12 or (name in ("PDPTE", "PDE") and entry & PTE.PS):
-            size = 1 << shift
-            pa = table & -size | va & size - 1
-            rights = "r" + ("w" if writable else "-") + ("x" if executable else "-")
-            yield (f"  Physical address {pa:#x}, page of {size >> 10} KiB; together the levels "
-                   f"allow {rights} to {'ring 3' if user else 'ring 0 only'}.")
-            return
+    try:
+        pa = d.physical(va)
+    except DebuggerError:
+        yield "  A reserved bit is set: any access is a page fault with RSVD = 1."
+        return
+    rights = "r" + ("w" if writable else "-") + ("x" if executable else "-")
+    yield (f"  Physical address {pa:#x}, page of {size >> 10} KiB; together the levels "
+           f"allow {rights} to {'ring 3' if user else 'ring 0 only'}.")
 
 
 def bits(entry: int) -> str:
@@ -512,79 +516,6 @@ def proc(d: Debugger, *what: str) -> str:
     lines += [f"name = {t.comm!r}, parent = {t.ppid}, state = {t.state}"
               for t in d.system.tasks() if t.pid == d.pid]
     return "\n".join(lines + ([vmmap(d)] if what else []))
-
-
-# Why
-
-
-def explain(d: Debugger) -> str:
-    """Say why the machine is where it is, from what the hardware and the kernel hold."""
-    name = (d.symbol_at(d.rip) or "").partition("+")
-    if name[0] == "asm_exc_page_fault" and not name[2]:
-        return "\n".join(_explain_fault(d))
-    if name[0] == "__switch_to_asm" and not name[2]:
-        return "\n".join(_explain_switch(d))
-    if name[0] == "entry_SYSCALL_64" and not name[2]:
-        return ("The program has executed SYSCALL: the CPU has loaded RIP from IA32_LSTAR, put the "
-                f"return address {d.register('rcx'):#x} into RCX and RFLAGS into R11, and cleared "
-                "the flags of IA32_FMASK.\nRSP is still the program's.  See Intel SDM vol. 2B, "
-                '"SYSCALL—Fast System Call".')
-    last = d.last
-    said = {
-        Reason.BREAKPOINT: "A breakpoint of yours is here; the instruction has not been executed.",
-        Reason.WATCHPOINT: "The instruction before this one has accessed what you watch.",
-        Reason.STEP: "You have stepped here.", Reason.INTERRUPT: "You have interrupted it.",
-        Reason.HANDLER: "The kernel's assembly is about to call its hosted half, in Python.",
-        Reason.CATCHPOINT: "An event that you catch has happened.",
-        Reason.TIMEOUT: "The clock has reached the limit.",
-        Reason.EXITED: "The program has ended.",
-        Reason.HALTED: "Every task sleeps, and no timer or input can wake one.",
-        Reason.SHUTDOWN: "A fault in the delivery of a double fault: the CPU has shut down.",
-    }[last.reason]
-    return "\n".join(filter(None, [said, last.detail]))
-
-
-def _explain_fault(d: Debugger) -> Iterator[str]:
-    va = d.register("cr2")
-    error = int.from_bytes(d.read(d.register("rsp"), 8), "little")
-    at = int.from_bytes(d.read(d.register("rsp") + 8, 8), "little")
-    kind = "fetched from" if error & PageFaultError.I else (
-        "stored to" if error & PageFaultError.W else "loaded from")
-    ring = 3 if error & PageFaultError.U else 0
-    yield (f"The instruction at {at:#x} ({d.symbol_at(at) or '??'}), in ring {ring}, has {kind} "
-           f"{va:#x}.")
-    yield (f"Error code {error:#x}: P={error & 1} W={error >> 1 & 1} U={error >> 2 & 1} "
-           f"RSVD={error >> 3 & 1} I={error >> 4 & 1}.")
-    yield from _walk(d, va)
-    area = next((a for a in d.system.areas(d.pid) if a.start <= va < a.end), None)
-    if area is None:
-        yield "No mapping of the task's contains the address: the kernel will send SIGSEGV."
-    elif not error & PageFaultError.P:
-        yield (f"The mapping {area.rights} {area.name or '(anonymous)'} contains the address: the "
-               "kernel will give it a page.")
-    elif error & PageFaultError.W and area.rights[1] == "w" and area.rights[3] == "p":
-        yield (f"The mapping {area.rights} {area.name or '(anonymous)'} may be written, but the "
-               "frame is shared until somebody does: copy-on-write.")
-    else:
-        yield f"The mapping is {area.rights}: the kernel will send SIGSEGV."
-    yield ('See Intel SDM vol. 3A, "Page-Fault Exceptions", "Determination of Access Rights"; '
-           '"Interrupt 14—Page-Fault Exception (#PF)".')
-
-
-def _explain_switch(d: Debugger) -> Iterator[str]:
-    k = _view(d).k
-    before, after = (task_struct.at(k, d.register(name)) for name in ("rdi", "rsi"))
-    names = [f"task {t.pid} ({t.comm.decode('utf-8', 'replace')})" for t in (before, after)]
-    yield f"The CPU goes from {names[0]} to {names[1]}."
-    if before.exit_state:
-        yield "The former has ended, and never runs again."
-    elif before.on_rq:
-        yield "The former could have gone on: its turn was over, or somebody more urgent woke up."
-    else:
-        info = next((t.state for t in d.system.tasks() if t.pid == before.pid), "")
-        yield f"The former does not want to run: its state is {info}."
-    yield ("RSP becomes the latter's thread.sp, and with it all that was pushed there when it was "
-           "switched away from.")
 
 
 # The panel
