@@ -6,7 +6,7 @@ Nothing here changes the machine.  A kernel's hosted half implements :class:`Sys
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import NamedTuple, Protocol
 
 from emulator.machine import Machine
@@ -71,6 +71,9 @@ class System(Protocol):
     def content(self, file: int) -> bytes:
         """Return a mapped file's content."""
 
+    def version(self, file: int) -> Hashable:
+        """Return what is another value when a mapped file is another, or its content."""
+
     def user_registers(self, pid: int) -> dict[str, int]:
         """Return the registers with which a task that is in the kernel goes back to ring 3."""
 
@@ -110,6 +113,9 @@ class BareSystem:
         return []
 
     def content(self, file: int) -> bytes:
+        raise LookupError(f"no file {file}")
+
+    def version(self, file: int) -> Hashable:
         raise LookupError(f"no file {file}")
 
     def user_registers(self, pid: int) -> dict[str, int]:

@@ -127,6 +127,11 @@ class View:
             pages.append(self.k.ram.read(pa, PAGE_SIZE) if pa else bytes(PAGE_SIZE))
         return b"".join(pages)[: node.i_size]
 
+    def version(self, file: int) -> tuple[int, int, int, int]:
+        """Return what is another value when a mapped file is another, or its content."""
+        node = inode(self.k, file)
+        return node.i_ino, node.i_size, node.i_mtime_sec, node.i_mtime_nsec
+
     def user_registers(self, pid: int) -> dict[str, int]:
         """Return the registers with which a task goes back to ring 3.
 

@@ -8,7 +8,8 @@ that entered it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from guest_kernel.layout.ptrace import pt_regs
@@ -37,6 +38,7 @@ class Frame(NamedTuple):
         file, line: of the source; empty and 0 if that is not known.
         kind: ``user``, ``kernel``, ``guess``, ``handler``, or ``signal``: what the kernel has put
             between a signal's handler and what it interrupted.
+        registers: of a program's frame; RIP is inside of the call.
     """
 
     rip: int
@@ -45,6 +47,7 @@ class Frame(NamedTuple):
     file: str = ""
     line: int = 0
     kind: str = "user"
+    registers: Mapping[str, int] = MappingProxyType({})
 
 
 def unwind(debugger: Runner, pid: int | None) -> Iterator[Frame]:
@@ -130,8 +133,8 @@ def _user(debugger: Target, registers: dict[str, int], pid: int | None) -> Itera
                           "rip": _word(debugger, cfa - 8, pid), "rsp": cfa}
         except LookupError:
             caller = None
-        frame = _frame(debugger, rip, cfa, "user", pid, inside)
-        yield frame
+        yield _frame(debugger, rip, cfa, "user", pid, inside)._replace(
+            registers={**registers, "rip": inside})
         if caller is None or cfa <= before or not caller["rip"]:
             return
         if rule is None and not any(m.start <= caller["rip"] < m.end for m in modules):

@@ -14,11 +14,14 @@ from emulator.machine import Machine
 from emulator.system import System
 from ringlet.debugger import catch
 from ringlet.debugger.errors import DebuggerError
-from ringlet.debugger.expressions import check
+from ringlet.debugger.expressions import address_of, check, value_of
 from ringlet.debugger.frames import DWARF, Frame, unwind
 from ringlet.debugger.points import Access, Breakpoint, Catchpoint, Point, Watchpoint
 from ringlet.debugger.stop import Reason, Stop
+from ringlet.debugger.symbols import Module, image
 from ringlet.debugger.target import M64, WORD, Target, shown
+from ringlet.debugger.values import Value, plain
+from ringlet.debugger.variables import Scope, Variable, Variables
 
 if TYPE_CHECKING:
     from ringlet.session import Session
@@ -33,6 +36,7 @@ class Runner(Target):
     Attributes:
         points: breakpoints, watchpoints and catchpoints, by number.
         last: the last stop.
+        selected: the number of the frame that expressions are about.
         is_running: the machine runs, so that :meth:`interrupt` stops it.
     """
 
@@ -41,6 +45,7 @@ class Runner(Target):
         if self.session is not None:
             self.session.kernel.tracer = catch.Listener(self)
         self.points: dict[int, Point] = {}
+        self.selected = 0
         self.is_running = False
         self._numbers = 0
         self._events: list[tuple[str, str, str]] = []  # kind, name, line for people
@@ -48,6 +53,72 @@ class Runner(Target):
         self._now: dict[str, int] = {}
         self._before: dict[str, int] = {}
         self.last = self._stop(Reason.STEP)
+
+    # Names
+
+    def resolve(self, spec: str) -> dict[int, str]:
+        """Return where a location is: addresses, each with the file that must be mapped there.
+
+        Args:
+            spec: ``*address`` (an expression), ``file:line``, a line of the current file, or a
+                symbol of the program, of its libraries or of the kernel.  What is a function with
+                lines is taken behind its prologue.
+
+        Returns:
+            Nothing, if there is no such code yet.
+
+        Raises:
+            DebuggerError: it can be no location.
+        """
+        spec = spec.strip()
+        if spec.startswith("*"):
+            return {self.address(spec[1:]): ""}
+        file, colon, number = spec.rpartition(":")
+        if not colon and spec.isdecimal():
+            line = self.line_at(self.rip)
+            if line is None:
+                raise DebuggerError("There is no line information here.")
+            file, colon, number = line.file, ":", spec
+        if colon and number.isdecimal():
+            return {address + module.bias: module.name for module in self._candidates()
+                    for address in module.image.code_of(file, int(number))}
+        if not spec:
+            raise DebuggerError("A location is a symbol, file:line, or *address.")
+        for module in self._candidates():
+            address = module.image.table.by_name.get(spec)
+            if address is not None:
+                return {module.image.after_prologue(address) + module.bias: module.name}
+        if spec in self.system.symbols:
+            return {self.system.symbols[spec]: ""}
+        return {}
+
+    def _candidates(self) -> list[Module]:
+        """Return the modules of the running task, or of the program that is about to begin."""
+        found = self.modules()
+        if not found and self.session is not None and self.session.program_content:
+            try:
+                elf = image(self.session.program_content)
+            except ValueError:
+                return []
+            if not elf.relocatable:
+                return [Module(self.session.program, elf, 0, 0, M64)]
+        return found
+
+    def evaluate(self, expression: str) -> Any:
+        """Return the value of an expression: see :mod:`ringlet.debugger.expressions`.
+
+        Raises:
+            DebuggerError: it has none.
+        """
+        return value_of(self, expression)
+
+    def address(self, expression: str) -> int:
+        """Return the address that an expression stands for: of an array, where it lies.
+
+        Raises:
+            DebuggerError: it stands for none.
+        """
+        return address_of(self.evaluate(expression)) & M64
 
     # Points
 
@@ -74,25 +145,34 @@ class Runner(Target):
         """Watch a range of memory, in the running task's address space or the kernel's.
 
         Args:
-            spec: an expression that gives its address; or a field of a task's structure, such as
-                ``task(4).__state`` or ``current.se.vruntime``.
-            size: bytes; None: 8, or the field's.
+            spec: a variable of the program's, or what is in one; an expression that gives an
+                address; or a field of a task's structure, such as ``task(4).__state`` or
+                ``current.se.vruntime``.
+            size: bytes; None: 8, or the variable's or the field's.
             access: ``write`` stops when the value changes, ``read`` and ``access`` at each.
 
         Raises:
             DebuggerError: the expression has no value.
         """
         check(condition)
-        address, natural = self.field(spec) or (self.evaluate(spec), WORD)
+        address, natural = self.field(spec) or self._place(spec)
         size = natural if size is None else size
-        if not isinstance(address, int) or size < 1:
+        if size < 1:
             raise DebuggerError(f"{spec} is no range of memory.")
-        address &= M64
         point: Watchpoint = self._add(Watchpoint(
             self._number(), spec=spec, address=address, size=size, access=access,
             condition=condition, pid=None if address >> 63 else self.pid or None))
         point.old = self._value(point)
         return point
+
+    def _place(self, spec: str) -> tuple[int, int]:
+        """Return address and size of what an expression names."""
+        value = self.evaluate(spec)
+        if isinstance(value, Value):
+            if value.address is None:
+                raise DebuggerError(f"{spec} is not in memory.")
+            return value.address, value.size
+        return address_of(value) & M64, WORD
 
     def catch(self, kind: str, *what: str) -> Catchpoint:
         """Stop at events: see :mod:`ringlet.debugger.catch`.
@@ -220,6 +300,86 @@ class Runner(Target):
 
     # Stops
 
+    def select(self, number: int) -> Frame:
+        """Let expressions be about a frame of the running task's, until the machine runs.
+
+        Raises:
+            DebuggerError: there is none of that number.
+        """
+        frames = self.frames(limit=number + 1) if number >= 0 else []
+        if len(frames) <= number or number < 0:
+            raise DebuggerError(f"There is no frame {number}.")
+        self.selected = number
+        return frames[number]
+
+    def frame(self) -> Frame:
+        """Return the selected frame."""
+        return self.select(self.selected)
+
+    def variables(self) -> list[tuple[Variable, Value | None]]:
+        """Return the selected frame's variables, innermost first; None: it has no value there."""
+        found: list[tuple[Variable, Value | None]] = []
+        for variable, scope, known in self._locals(self.frame()):
+            try:
+                found.append((variable, known.value(self, variable, scope)))
+            except DebuggerError:
+                found.append((variable, None))
+        return found
+
+    def arguments(self, frame: Frame, pid: int | None = None) -> list[tuple[str, str]]:
+        """Return names and values of the parameters of a function, in a frame of a task's."""
+        found = []
+        for variable, scope, known in self._locals(frame, pid):
+            if variable.is_parameter:
+                try:
+                    text = known.value(self, variable, scope).text(inside=True)
+                except DebuggerError:
+                    text = "<optimized out>"
+                found.append((variable.name, text))
+        return found
+
+    def variable(self, name: str) -> Value | None:
+        """Return a variable of the selected frame, or a global one; None: there is none.
+
+        Raises:
+            DebuggerError: it has no value here.
+        """
+        if self.session is None:
+            return None
+        for variable, scope, known in self._locals(self.frame()):
+            if variable.name == name:
+                return known.value(self, variable, scope)
+        for module in self._candidates():
+            known_ = module.image.variables
+            if known_ is not None and name in known_.globals:
+                return known_.value(self, known_.globals[name],
+                                    Scope({"rip": self.rip}, 0, module.bias, None))
+        return None
+
+    def assign(self, spec: str, value: Any) -> Value:
+        """Set a variable, or what is in one; return it.
+
+        Raises:
+            DebuggerError: there is none, or it cannot be set to that.
+        """
+        place = self.evaluate(spec)
+        if not isinstance(place, Value):
+            raise DebuggerError(f"{spec} is not a variable.")
+        place.assign(plain(value))
+        return place
+
+    def _locals(self, frame: Frame, pid: int | None = None) -> Iterator[
+            tuple[Variable, Scope, Variables]]:
+        if not frame.registers:
+            return
+        module = self.module_at(frame.registers["rip"], pid)
+        known = None if module is None else module.image.variables
+        if module is None or known is None:
+            return
+        scope = Scope(frame.registers, frame.cfa, module.bias, pid)
+        for variable in known.locals(frame.registers["rip"] - module.bias):
+            yield variable, scope, known
+
     def changed_registers(self, names: Iterable[str]) -> set[str]:
         """Return which registers differ from when the machine stopped before this stop."""
         return {name for name in names if self._before.get(name) not in (None, self.register(name))}
@@ -253,7 +413,7 @@ class Runner(Target):
         return Stop(reason, self.machine.clock, self.rip, self.pid, points, detail, result)
 
     def _stopped(self, stop: Stop) -> Stop:
-        self.last = stop
+        self.last, self.selected = stop, 0
         self._before, self._now = self._now, {name: self.register(name) for name in DWARF}
         return stop
 

@@ -16,6 +16,8 @@ from elftools.common.exceptions import ELFError
 from elftools.dwarf.callframe import CIE, ZERO
 from elftools.elf.elffile import ELFFile
 
+from ringlet.debugger.variables import Variables
+
 _STT_FUNC: Final = "STT_FUNC"
 _SYMBOL_TYPES: Final = (_STT_FUNC, "STT_OBJECT", "STT_NOTYPE", "STT_GNU_IFUNC")
 
@@ -112,6 +114,13 @@ class Image:
     @cached_property
     def _dwarf(self) -> Any:
         return self._elf.get_dwarf_info() if self._elf.has_dwarf_info() else None
+
+    @cached_property
+    def variables(self) -> Variables | None:
+        """What is known of variables; None without debugging information."""
+        if self._dwarf is None or not self._dwarf.has_debug_info:
+            return None
+        return Variables(self._dwarf)
 
     @cached_property
     def lines(self) -> list[Line]:

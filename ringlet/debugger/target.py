@@ -6,17 +6,18 @@ Nothing here runs it.
 from __future__ import annotations
 
 import re
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any, Final
 
 from emulator.arch.exceptions import CpuException
 from emulator.cpu import mmu
 from emulator.cpu.binding import REGISTERS
 from emulator.machine import Machine
-from emulator.system import BareSystem, System
+from emulator.system import Area, BareSystem, System
 from guest_kernel.view import View
 from ringlet.debugger.errors import DebuggerError
-from ringlet.debugger.expressions import PARTS, value_of
-from ringlet.debugger.symbols import Line, Module, Symbol, SymbolTable, image, offset_from
+from ringlet.debugger.expressions import PARTS
+from ringlet.debugger.symbols import Image, Line, Module, Symbol, SymbolTable, image, offset_from
 
 if TYPE_CHECKING:
     from ringlet.session import Session
@@ -49,6 +50,9 @@ class Target:
             self.session, self.machine = subject, subject.machine
             self.system = View(subject.kernel)
         self._kernel_table: SymbolTable | None = None
+        # What the last task had mapped that was asked about, and what was read of it.
+        self._seen: list[tuple[Hashable, list[Area]]] = []
+        self._modules: list[Module] = []
 
     # Registers
 
@@ -134,10 +138,16 @@ class Target:
 
     def modules(self, pid: int | None = None) -> list[Module]:
         """Return the ELF files that a task has mapped, in order of address."""
-        found: dict[int, list[Any]] = {}
+        found: dict[int, list[Area]] = {}
         for area in self.system.areas(self.pid if pid is None else pid):
             if area.file:
                 found.setdefault(area.file, []).append(area)
+        seen = [(self.system.version(file), areas) for file, areas in found.items()]
+        if seen != self._seen:
+            self._seen, self._modules = seen, self._read_modules(found)
+        return self._modules
+
+    def _read_modules(self, found: dict[int, list[Area]]) -> list[Module]:
         modules = []
         for file, areas in found.items():
             try:
@@ -181,54 +191,6 @@ class Target:
                 Symbol(address, 0, name) for name, address in self.system.symbols.items()])
         return self._kernel_table
 
-    def resolve(self, spec: str) -> dict[int, str]:
-        """Return where a location is: addresses, each with the file that must be mapped there.
-
-        Args:
-            spec: ``*address`` (an expression), ``file:line``, a line of the current file, or a
-                symbol of the program, of its libraries or of the kernel.  What is a function with
-                lines is taken behind its prologue.
-
-        Returns:
-            Nothing, if there is no such code yet.
-
-        Raises:
-            DebuggerError: it can be no location.
-        """
-        spec = spec.strip()
-        if spec.startswith("*"):
-            return {self.evaluate(spec[1:]): ""}
-        file, colon, number = spec.rpartition(":")
-        if not colon and spec.isdecimal():
-            line = self.line_at(self.rip)
-            if line is None:
-                raise DebuggerError("There is no line information here.")
-            file, colon, number = line.file, ":", spec
-        if colon and number.isdecimal():
-            return {address + module.bias: module.name for module in self._candidates()
-                    for address in module.image.code_of(file, int(number))}
-        if not spec:
-            raise DebuggerError("A location is a symbol, file:line, or *address.")
-        for module in self._candidates():
-            address = module.image.table.by_name.get(spec)
-            if address is not None:
-                return {module.image.after_prologue(address) + module.bias: module.name}
-        if spec in self.system.symbols:
-            return {self.system.symbols[spec]: ""}
-        return {}
-
-    def _candidates(self) -> list[Module]:
-        """Return the modules of the running task, or of the program that is about to begin."""
-        found = self.modules()
-        if not found and self.session is not None and self.session.program_content:
-            try:
-                elf = image(self.session.program_content)
-            except ValueError:
-                return []
-            if not elf.relocatable:
-                return [Module(self.session.program, elf, 0, 0, M64)]
-        return found
-
     def field(self, spec: str) -> tuple[int, int] | None:
         """Return address and size of a field of a task's; None: ``spec`` names none.
 
@@ -243,14 +205,6 @@ class Target:
             return self.system.field(pid, match[2])
         except LookupError as error:
             raise DebuggerError(f"There is {error.args[0]}.") from None
-
-    def evaluate(self, expression: str) -> Any:
-        """Return the value of an expression: see :mod:`ringlet.debugger.expressions`.
-
-        Raises:
-            DebuggerError: it has none.
-        """
-        return value_of(self, expression)
 
     # Code
 
@@ -303,7 +257,7 @@ class Target:
         return lines
 
 
-def _bias(elf: Any, areas: list[Any]) -> int:
+def _bias(elf: Image, areas: list[Area]) -> int:
     """Return what a mapped file's addresses have been moved by."""
     if not elf.relocatable:
         return 0

@@ -164,8 +164,11 @@ def _examine(rest: str) -> str:
     unknown = set(letters) - set("xduotacsibhwg")
     if unknown:
         raise DebuggerError(f"x knows no format {''.join(sorted(unknown))!r}.")
-    where = f"d.evaluate({expression!r})" if expression else "d.rip"
+    where = f"d.address({expression!r})" if expression else "d.rip"
     return f"views.examine(d, {where}, {count or 1}, {kind!r}, {size!r})"
+
+
+_ASSIGNMENT: Final = re.compile(r"([^\"']+?)(?<![=!<>])=(?!=)(.+)")
 
 
 def _print(rest: str) -> str:
@@ -176,7 +179,10 @@ def _print(rest: str) -> str:
         raise DebuggerError("print takes an expression.")
     if kind not in ("", "x", "d", "u", "o", "t", "c", "a"):
         raise DebuggerError(f"print knows no format {kind!r}.")
-    return f"views.printed(d, d.evaluate({expression!r}), {kind!r})"
+    assigned = _ASSIGNMENT.fullmatch(expression)
+    value = f"d.evaluate({expression!r})" if assigned is None else (
+        f"d.assign({assigned[1].strip()!r}, d.evaluate({assigned[2].strip()!r}))")
+    return f"views.printed(d, {value}, {kind!r})"
 
 
 def _info(rest: str) -> str:
@@ -185,8 +191,9 @@ def _info(rest: str) -> str:
         "registers": "views.registers(d{})", "breakpoints": "views.breakpoints(d)",
         "watchpoints": "views.breakpoints(d)", "proc": "views.proc(d{})", "line": "views.line(d)",
         "symbol": "views.symbol(d, {expr})", "threads": "views.ps(d)", "tasks": "views.ps(d)",
-        "frame": "views.frame(d)", "sharedlibrary": "views.modules(d)", "mappings":
-        "views.vmmap(d)", "source": "views.line(d)",
+        "frame": "views.frame(d)", "locals": "views.variables(d)",
+        "args": "views.variables(d, arguments=True)", "sharedlibrary": "views.modules(d)",
+        "mappings": "views.vmmap(d)", "source": "views.line(d)",
     }
     if not words:
         raise DebuggerError(f"info of what?  {', '.join(topics)}.")
@@ -197,7 +204,7 @@ def _info(rest: str) -> str:
     if "{expr}" in template:
         if len(words) < 2:
             raise DebuggerError(f"info {found[0]} takes an address.")
-        return template.format(expr=f"d.evaluate({' '.join(words[1:])!r})")
+        return template.format(expr=f"d.address({' '.join(words[1:])!r})")
     if words[1:] and "{}" not in template:
         raise DebuggerError(f"info {found[0]} takes no argument, and {words[1]!r} is one.")
     return template.format("".join(f", {word!r}" for word in words[1:]))
@@ -214,7 +221,7 @@ def _view(function: str, kind: str = "") -> Callable[[str], str]:
             raise DebuggerError(f"This command takes no argument, and {rest!r} is one.")
         if not rest:
             return f"views.{function}(d)"
-        value = f"d.evaluate({rest!r})" if kind == "address" else _integer(rest)
+        value = f"d.address({rest!r})" if kind == "address" else _integer(rest)
         return f"views.{function}(d, {value})"
 
     return python
@@ -235,7 +242,7 @@ def _needs_address(function: str) -> Callable[[str], str]:
     def python(rest: str) -> str:
         if not rest:
             raise DebuggerError("This command takes an address.")
-        return f"views.{function}(d, d.evaluate({rest!r}))"
+        return f"views.{function}(d, d.address({rest!r}))"
 
     return python
 
@@ -243,11 +250,30 @@ def _needs_address(function: str) -> Callable[[str], str]:
 def _set(rest: str) -> str:
     target, equals, value = rest.removeprefix("var ").partition("=")
     target, value = target.strip(), value.strip()
-    if not equals or not value:
-        raise DebuggerError("set takes $register = expression.")
-    if not target.startswith("$"):
-        raise DebuggerError(f"{target} is not a register; they begin with $.")
-    return f"d.set_register({target[1:]!r}, d.evaluate({value!r}))"
+    if not equals or not value or not target:
+        raise DebuggerError("set takes $register = expression, or variable = expression.")
+    if target.startswith("$"):
+        return f"d.set_register({target[1:]!r}, int(d.evaluate({value!r})))"
+    return f"_ = d.assign({target!r}, d.evaluate({value!r}))"
+
+
+def _type(whole: bool) -> Callable[[str], str]:
+    def python(rest: str) -> str:
+        if not rest:
+            raise DebuggerError("This command takes an expression.")
+        return f"views.type_of(d, d.evaluate({rest!r}){', whole=True' if whole else ''})"
+
+    return python
+
+
+def _frame(step: int) -> Callable[[str], str]:
+    """Return a translator: of ``frame`` if ``step`` is 0, else of ``up`` or ``down``."""
+    def python(rest: str) -> str:
+        if not step:
+            return f"views.select(d, {_integer(rest)})" if rest else "views.select(d, d.selected)"
+        return f"views.select(d, d.selected {'-+'[step > 0]} {_integer(rest or '1')})"
+
+    return python
 
 
 def _list(rest: str) -> str:
@@ -290,8 +316,13 @@ COMMANDS: Final = (
     Command("advance", "LOCATION", "Run to a location.", _advance, ("adv",)),
     Command("backtrace", "[COUNT] [task PID]", "Show who has called whom, also in another task.",
             _backtrace, ("bt", "where")),
-    Command("print", "[/FORMAT] EXPRESSION", "Show a value: print $rax, print/x counter.", _print,
-            ("p", "inspect")),
+    Command("frame", "[NUMBER]", "Let expressions be about another frame, and show it.", _frame(0),
+            ("f",)),
+    Command("up", "[COUNT]", "Go to the caller's frame.", _frame(1), repeats=True),
+    Command("down", "[COUNT]", "Go back to the called function's frame.", _frame(-1), ("dow",),
+            repeats=True),
+    Command("print", "[/FORMAT] EXPRESSION",
+            "Show a value: print $rax, print/x counter, print *p.", _print, ("p", "inspect")),
     Command("x", "[/COUNTFORMATSIZE] ADDRESS", "Show memory: x/8gx $rsp, x/5i $rip, x/s $rdi.",
             _examine),
     Command("info", "TOPIC", "Show registers, breakpoints, proc, line, symbol, tasks, frame.",
@@ -299,7 +330,9 @@ COMMANDS: Final = (
     Command("disassemble", "[ADDRESS]", "Show instructions with symbols.",
             _view("disassembly", "address"), ("disas", "disass")),
     Command("list", "[LOCATION]", "Show source lines.", _list, ("l",)),
-    Command("set", "$REGISTER = EXPRESSION", "Change a register.", _set),
+    Command("set", "[var] NAME = EXPRESSION", "Change a register or a variable.", _set),
+    Command("whatis", "EXPRESSION", "Show a variable's type.", _type(False)),
+    Command("ptype", "EXPRESSION", "Show a variable's type, with its fields.", _type(True)),
     Command("vmmap", "[PID]", "Show a task's mappings.", _view("vmmap", "pid")),
     Command("pagewalk", "ADDRESS", "Show each level of an address's translation.",
             _needs_address("pagewalk")),

@@ -19,9 +19,11 @@ from guest_kernel.process.tasks import for_each_process_thread
 from guest_kernel.view import View
 from ringlet.debugger.core import Debugger
 from ringlet.debugger.errors import DebuggerError
+from ringlet.debugger.formats import formatted
 from ringlet.debugger.frames import Frame
 from ringlet.debugger.points import Breakpoint, Catchpoint, Point, Watchpoint
 from ringlet.debugger.stop import Reason, Stop
+from ringlet.debugger.values import Value
 
 GENERAL: Final = ("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "r8", "r9", "r10", "r11",
                   "r12", "r13", "r14", "r15", "rip")
@@ -76,7 +78,8 @@ def place(d: Debugger) -> str:
         return _at(f"{name} ()", file, number)
     here, symbol_ = d.line_at(d.rip), d.symbol_at(d.rip) or "??"
     if here is not None:
-        where = f"{symbol_.partition('+')[0]} ()"
+        name = symbol_.partition("+")[0]
+        where = f"{name} ({_arguments(d, d.frames(limit=1)[0])})"
         return _at(where if d.rip == here.start else f"{d.rip:#x} in {where}", here.file, here.line)
     instruction = d.instruction(d.rip)
     code = f"\n=> {_instruction(d, instruction)}" if instruction is not None else ""
@@ -105,23 +108,13 @@ def point(what: Point) -> str:
 
 def printed(d: Debugger, value: Any, kind: str) -> str:
     """Show a value in a format of print's."""
+    if isinstance(value, Value):
+        return value.text(kind)
     if not isinstance(value, int) or isinstance(value, bool):
         return str(value)
-    if kind == "x":
-        return hex(value & (1 << 64) - 1)
-    if kind == "o":
-        return f"0{value & (1 << 64) - 1:o}"
-    if kind == "t":
-        return f"{value & (1 << 64) - 1:b}"
-    if kind == "u":
-        return str(value & (1 << 64) - 1)
-    if kind == "d":
-        return str((value + (1 << 63)) % (1 << 64) - (1 << 63))
-    if kind == "c":
-        return f"{value & 0xFF} {chr(value & 0xFF)!r}"
     if kind == "a":
         return f"{value:#x} <{d.symbol_at(value) or '??'}>"
-    return f"{value} ({value:#x})"
+    return formatted(value, kind, 8) if kind else f"{value} ({value:#x})"
 
 
 def structure(d: Debugger, what: Struct) -> str:
@@ -201,8 +194,6 @@ def disassembly(d: Debugger, va: int | None = None) -> str:
 
 def examine(d: Debugger, va: int, count: int, kind: str, size: str) -> str:
     """Show memory, as gdb's x does."""
-    if not isinstance(va, int):
-        raise DebuggerError(f"{va!r} is not an address.")
     if kind == "i":
         return "\n".join(("=> " if insn.address == d.rip else "   ") + _instruction(d, insn)
                          for insn in d.disassemble(va, count))
@@ -230,19 +221,13 @@ def _label(d: Debugger, va: int) -> str:
 
 
 def _number(d: Debugger, value: int, kind: str, width: int) -> str:
-    if kind == "d":
-        return str(value - (1 << 8 * width) if value >> 8 * width - 1 else value)
-    if kind == "u":
-        return str(value)
-    if kind == "o":
-        return f"0{value:o}"
+    if kind in ("x", "s", "i"):
+        return f"{value:#0{2 * width + 2}x}"
     if kind == "t":
         return f"{value:0{8 * width}b}"
-    if kind == "c":
-        return f"{value} {chr(value & 0xFF)!r}"
     if kind == "a":
         return f"{value:#x} <{d.symbol_at(value) or '??'}>"
-    return f"{value:#0{2 * width + 2}x}"
+    return formatted(value, kind, width)
 
 
 def _string(d: Debugger, va: int) -> bytes:
@@ -288,9 +273,8 @@ def listing(d: Debugger, spec: str = "") -> str:
         path, number = (here.file, here.line) if here is not None else ("", 0)
     else:
         handler = d.handler_line()
-        here = d.line_at(d.rip)
-        path, number = handler[1:] if handler is not None else (
-            (here.file, here.line) if here is not None else ("", 0))
+        f = d.frame()
+        path, number = handler[1:] if handler is not None else (f.file, f.line)
     lines = _lines_of(path) if path else ()
     if not lines:
         raise DebuggerError("There is no source here." if not path
@@ -305,12 +289,12 @@ def backtrace(d: Debugger, *, limit: int = 64, pid: int | None = None) -> str:
         found = d.frames(pid, limit)
     except LookupError as error:
         raise DebuggerError(f"{error.args[0]}.".replace("no task", "There is no task")) from None
-    return "\n".join(f"#{number:<2} {frame(d, f)}" for number, f in enumerate(found))
+    return "\n".join(f"#{number:<2} {frame(d, f, pid)}" for number, f in enumerate(found))
 
 
-def frame(d: Debugger, what: Frame | None = None) -> str:
-    """Show one frame: the innermost, if none is given."""
-    f = what or d.frames(limit=1)[0]
+def frame(d: Debugger, what: Frame | None = None, pid: int | None = None) -> str:
+    """Show one frame, of a task's; the selected one, if none is given."""
+    f = what or d.frame()
     name = f.name.partition("+")[0] or "??"
     where = f" at {_short(f.file)}:{f.line}" if f.file else ""
     if f.kind == "handler":
@@ -318,7 +302,35 @@ def frame(d: Debugger, what: Frame | None = None) -> str:
     if f.kind == "signal":
         return "<signal handler called>"
     mark = "? " if f.kind == "guess" else ""
-    return f"{f.rip:#018x} in {mark}{f.name if not f.file and f.name else name} (){where}"
+    shown = f.name if not f.file and f.name else name
+    return f"{f.rip:#018x} in {mark}{shown} ({_arguments(d, f, pid)}){where}"
+
+
+def _arguments(d: Debugger, f: Frame, pid: int | None = None) -> str:
+    return ", ".join(f"{name}={value}" for name, value in d.arguments(f, pid))
+
+
+def select(d: Debugger, number: int) -> str:
+    """Let expressions be about another frame, and show it."""
+    f = d.select(number)
+    text = _source(f.file, f.line)
+    return f"#{number:<2} {frame(d, f)}" + ("" if text is None else f"\n{f.line}\t{text}")
+
+
+def variables(d: Debugger, *, arguments: bool = False) -> str:
+    """List the selected frame's variables, or its arguments, with their values."""
+    found = [(v.name, value) for v, value in d.variables() if v.is_parameter == arguments]
+    if not found:
+        return "No arguments." if arguments else "No locals."
+    return "\n".join(f"{name} = {'<optimized out>' if value is None else value.text(inside=True)}"
+                     for name, value in found)
+
+
+def type_of(d: Debugger, value: Any, *, whole: bool = False) -> str:
+    """Show a value's type; ``whole`` with its fields."""
+    if not isinstance(value, Value):
+        raise DebuggerError("Only a variable of the program's has a type here.")
+    return value.type.definition() if whole else str(value.type)
 
 
 def line(d: Debugger) -> str:
