@@ -80,7 +80,7 @@ def guest(request: pytest.FixtureRequest, kernel: Session) -> Guest:
     from ringlet.testing import Guest
 
     limit = request.node.get_closest_marker("guest_timeout")
-    made = Guest(kernel, _options(request), request.path.parent,
+    made = Guest(kernel, request.path.parent,
                  timeout=limit.args[0] if limit is not None else None,
                  native=request.node.get_closest_marker("native") is not None)
     request.node.stash[_GUEST] = made

@@ -72,7 +72,7 @@ class Recording(NamedTuple):
     """A recorded run.
 
     Attributes:
-        options: of the session, by the names of its parameters.
+        options: those of the session: ``Session.options``.
         kernel: see ``ringlet.session.identity``.
         argv, env: of the program; the first argument is its path on the host.
         program: a digest of that file.
@@ -100,14 +100,19 @@ class Recorder:
 
     Args:
         session: just booted, or as it was then.
-        options: with which it was made.
         argv, env, timeout: of the run.
+
+    Raises:
+        RecordingError: the session was not booted, but taken up from a snapshot.
     """
 
-    def __init__(self, session: Session, options: Mapping[str, Any], argv: Sequence[str],
-                 env: Mapping[str, str], timeout: float | None) -> None:
+    def __init__(self, session: Session, argv: Sequence[str], env: Mapping[str, str],
+                 timeout: float | None) -> None:
+        if session.options is None:
+            raise RecordingError("a session that was taken up from a snapshot cannot be recorded: "
+                                 "a replay begins with booting")
         self._session = session
-        self._recording = Recording(dict(options), identity(), list(argv), dict(env),
+        self._recording = Recording(dict(session.options), identity(), list(argv), dict(env),
                                     digest_of(argv[0]), timeout, [], 1, [], End(0, None, "", ""))
         self._events: list[tuple[int, Came]] = []
         self._checkpoints: list[Checkpoint] = []

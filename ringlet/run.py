@@ -7,7 +7,7 @@ import stat
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import Any, NamedTuple, TextIO
+from typing import NamedTuple, TextIO
 
 from emulator.boot import BootError
 from emulator.cpu.binding import EngineError
@@ -114,21 +114,15 @@ def _session(options: Options) -> Session:
     else:
         if options.root is None:
             check_program(options.program)
-        session = Session(**_machine(options), microcode=options.microcode,
-                          realtime=options.realtime, output=_write)
+        tty = sys.stdin.isatty() and sys.stdout.isatty()
+        rows, columns = _window() if tty else (24, 80)
+        session = Session(options.mem, options.seed, tty=tty, rows=rows, columns=columns,
+                          append=options.append, sched=options.sched, quantum=options.quantum,
+                          microcode=options.microcode, realtime=options.realtime, output=_write)
     session.snapshot_every = options.snapshot_every
     if options.snapshot_every is not None:
         session.on_snapshot = lambda snapshot: _save(snapshot, options)
     return session
-
-
-def _machine(options: Options) -> dict[str, Any]:
-    """Return what is booted, as a session takes it and a recording holds it."""
-    tty = sys.stdin.isatty() and sys.stdout.isatty()
-    rows, columns = _window() if tty else (24, 80)
-    return {"mem": options.mem, "seed": options.seed, "tty": tty, "rows": rows,
-            "columns": columns, "append": options.append, "sched": options.sched,
-            "quantum": options.quantum}
 
 
 def _save(snapshot: Snapshot, options: Options) -> None:
@@ -152,8 +146,7 @@ def _run_program(session: Session, options: Options, trace: TextIO | None) -> in
         if options.record is not None:
             from ringlet.recording import Recorder
 
-            recorder = stack.enter_context(Recorder(
-                session, _machine(options), argv, env, options.timeout))
+            recorder = stack.enter_context(Recorder(session, argv, env, options.timeout))
         record = None if recorder is None else recorder.came
         if session.tty:
             from ringlet.terminal import HostTerminal  # not for a run without one

@@ -5,7 +5,7 @@ import os
 import posixpath
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 from emulator import elf
 from emulator.cpu.control import Exit
@@ -99,6 +99,8 @@ class Session:
 
     Attributes:
         machine, kernel: what has been booted.
+        options: what it was booted with, by the names of the parameters that matter to the guest;
+            None: it was not booted, but is :meth:`of` a snapshot.
         output: see above; it may be changed between two runs.
         program: the path, in the guest, of what was run last; empty: nothing was.
         program_content: that file, if it was brought from the host.
@@ -116,7 +118,10 @@ class Session:
                  panic_on_oops: bool = False, append: str = "", sched: str = "fair",
                  quantum: int | str | None = None,
                  output: Callable[[bytes], None] | None = None) -> None:
-        self._set_up(realtime, output)
+        self._set_up(realtime, output, {
+            "mem": mem, "seed": seed, "tty": tty, "rows": rows, "columns": columns,
+            "epoch": epoch, "panic_on_oops": panic_on_oops, "append": append, "sched": sched,
+            "quantum": quantum})
         self.tty = tty
         turn = None if quantum is None else str(quantum)
         parse(sched, turn)  # says what is wrong before the kernel does
@@ -135,9 +140,11 @@ class Session:
         self.kernel = boot.start(self.machine, root.base(), options)
         self._before = Statistics.read(self.machine, self.kernel.k)
 
-    def _set_up(self, realtime: bool, output: Callable[[bytes], None] | None) -> None:
+    def _set_up(self, realtime: bool, output: Callable[[bytes], None] | None,
+                options: Mapping[str, Any] | None) -> None:
         """Set what is not the machine's."""
         self.realtime = realtime
+        self.options = options
         self.tty = False
         self.output = output
         self._output_error: BaseException | None = None
@@ -160,7 +167,7 @@ class Session:
         """
         _check_kernel(snapshot)
         session = cls.__new__(cls)
-        session._set_up(realtime, output)
+        session._set_up(realtime, output, None)
         session.machine = Machine.of(snapshot, microcode=microcode, output=session._emit)
         session.kernel = boot.attach(session.machine, elf.read(image.build()))
         session._before = Statistics.read(session.machine, session.kernel.k)

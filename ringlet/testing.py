@@ -221,7 +221,6 @@ class Guest:
 
     Args:
         session: it.
-        options: with which it was booted.
         folder: where relative paths begin.
         timeout: virtual seconds.
         native: run each on the host, too; both must agree.
@@ -230,9 +229,9 @@ class Guest:
         last: the last run's recorder, and how it has ended.
     """
 
-    def __init__(self, session: Session, options: dict[str, Any], folder: Path, *,
-                 timeout: float | None, native: bool) -> None:
-        self._session, self._options, self._folder = session, options, folder
+    def __init__(self, session: Session, folder: Path, *, timeout: float | None,
+                 native: bool) -> None:
+        self._session, self._folder = session, folder
         self._timeout = TIMEOUT if timeout is None else timeout
         self._native = native
         self.last: tuple[Recorder, RunResult | None] | None = None
@@ -255,8 +254,7 @@ class Guest:
             raise ValueError(f"{path.name} is not compiled, so it takes no flags")
         argv = [str(path), *arguments]
         result: RunResult | None = None
-        with Recorder(self._session, self._options, argv, DEFAULT_ENV,
-                      self._timeout) as recorder:
+        with Recorder(self._session, argv, DEFAULT_ENV, self._timeout) as recorder:
             self.last = recorder, None
             source = Input(self._session.machine, self._session.kernel.k, io.BytesIO(stdin).read,
                            record=recorder.came)

@@ -41,7 +41,7 @@ def record(path: Path, argv: list[str], stdin: bytes = b"", timeout: float | Non
     """Record a run; return its output."""
     output = bytearray()
     with (Session(**OPTIONS, output=output.extend) as session,  # type: ignore[arg-type]  # mixed
-          Recorder(session, OPTIONS, argv, DEFAULT_ENV, timeout) as recorder):
+          Recorder(session, argv, DEFAULT_ENV, timeout) as recorder):
         source = Input(session.machine, session.kernel.k, io.BytesIO(stdin).readline,
                        record=recorder.came)
         result = session.run(argv, stdin=source, timeout=timeout)
@@ -140,6 +140,26 @@ def test_a_run_that_was_given_up_is_replayed_too(tmp_path: Path) -> None:
     result = replay(read_recording(tmp_path / "r"))
     assert result is not None
     assert result.timed_out
+
+
+def test_a_session_keeps_what_it_was_booted_with(tmp_path: Path) -> None:
+    """Is all that matters to the guest recorded, and refused where there was no booting?"""
+    argv = [BUSYBOX, "date", "+%Y"]
+    given = {**OPTIONS, "epoch": 1_000_000_000, "panic_on_oops": True}
+    with Session(**given) as session:  # type: ignore[arg-type]  # mixed
+        assert session.options is not None
+        assert given.items() <= session.options.items()
+        with Recorder(session, argv, DEFAULT_ENV, None) as recorder:
+            result = session.run(argv)
+            write_recording(recorder.recording(result), tmp_path / "r")
+        assert result.output == b"2001\n"
+        with session.fork() as fork:
+            assert fork.options is None
+            with pytest.raises(RecordingError, match="taken up from a snapshot cannot be recorded"):
+                Recorder(fork, argv, DEFAULT_ENV, None)
+    recording = read_recording(tmp_path / "r")
+    assert recording.options == session.options
+    assert replay(recording) is not None
 
 
 # Files and the command line
