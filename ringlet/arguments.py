@@ -35,8 +35,7 @@ def _parser() -> argparse.ArgumentParser:
                      help="print each system call as strace(1) does: --strace to standard error, "
                           "--strace=FILE to FILE")
     _run_options(run)
-    run.add_argument("--record", metavar="FILE",
-                     help="write to FILE what ringlet replay needs to do the run again")
+    _record_option(run)
     run.add_argument("program", metavar="PROGRAM", help="path of the program on the host")
     run.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGS")
 
@@ -50,8 +49,8 @@ def _parser() -> argparse.ArgumentParser:
 
     replay = commands.add_parser(
         "replay", help="do a recorded run again",
-        description="Do a run again that ringlet run --record has recorded; if it goes another "
-                    "way, say where.")
+        description="Do a run again that ringlet run --record or ringlet shell --record has "
+                    "recorded; if it goes another way, say where.")
     replay.set_defaults(command=_replay)
     _microcode_option(replay)
     replay.add_argument("recording", metavar="FILE", help="the recording")
@@ -82,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
                             "and bash from build/debian")
     shell.add_argument("--no-realtime", dest="realtime", action="store_false",
                        help="let a sleep take no time on the host")
+    _record_option(shell)
     shell.add_argument("program", metavar="PROGRAM", nargs="?",
                        help="the guest's path of the shell (default /bin/bash, else /bin/sh)")
     shell.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGS")
@@ -133,6 +133,11 @@ def _microcode_option(command: argparse.ArgumentParser) -> None:
                          help="which microcode the CPU uses (default: native where the host can)")
 
 
+def _record_option(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--record", metavar="FILE",
+                         help="write to FILE what ringlet replay needs to do the run again")
+
+
 def _run_options(command: argparse.ArgumentParser) -> None:
     """Add what can be told about a program's run."""
     add = command.add_argument
@@ -153,7 +158,8 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
     file, every = (getattr(options, name, None) for name in ("snapshot", "snapshot_every"))
     if every is not None and file is None:
         parser.error("--snapshot-every needs --snapshot FILE")
-    if getattr(options, "record", None) is not None and options.strace is not None:
+    record, strace = (getattr(options, name, None) for name in ("record", "strace"))
+    if record is not None and strace is not None:
         parser.error("--record does not go with --strace, which takes its part in the run")
     if file is not None and every is None and options.timeout is None:
         parser.error("--snapshot needs --timeout or --snapshot-every, which say when")
@@ -263,7 +269,8 @@ def _shell(options: argparse.Namespace) -> int:
     return run(Options(
         program, options.arguments, root, mem=options.mem, seed=options.seed,
         append=options.append, env=environment, sched=options.sched, quantum=options.quantum,
-        realtime=options.realtime, dmesg=options.dmesg, microcode=options.microcode))
+        realtime=options.realtime, dmesg=options.dmesg, microcode=options.microcode,
+        record=options.record))
 
 
 def _syscalls(_options: argparse.Namespace) -> int:

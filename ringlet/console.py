@@ -187,13 +187,13 @@ class Keyboard(Input):
             resize_window(self._k, *window)
             return
         keys = self._read(CHUNK)
-        self._tell(clock, keys)
-        if not keys:
-            self._ended = True
-            machine.uart.hang_up()
-            return
         last = len(keys) - len(keys.rstrip(LEAVE))
         self._leaving = last + (self._leaving if last == len(keys) else 0)
         if self._leaving >= 3:
             raise Left
-        machine.uart.feed(keys)
+        self._tell(clock, keys)
+        if keys:
+            machine.uart.feed(keys)
+        else:
+            self._ended = True
+            machine.uart.hang_up()

@@ -1,10 +1,10 @@
 """Recording a run, and replaying it: what came from outside, and when; the rest follows from it.
 
-A run is a function of its options, its program and its input with positions on the clock
-(docs/determinism.md), so a recording is these and nothing else.  To tell where a replay goes
-another way, it holds *checkpoints* as well: a running checksum of the host calls, by clock and
-number.  There are at most :data:`MOST` of them, each one of 1, 2, 4… calls, so a short run is
-checked at every call.
+A run is a function of its options, its files and its input with positions on the clock
+(docs/determinism.md), so a recording is these, with a digest in the place of each file, and nothing
+else.  To tell where a replay goes another way, it holds *checkpoints* as well: a running checksum
+of the host calls, by clock and number.  There are at most :data:`MOST` of them, each one of 1, 2,
+4… calls, so a short run is checked at every call.
 
 The file is JSON.
 """
@@ -16,7 +16,8 @@ import os
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
 from emulator.cpu.cpu import MicrocodeKind
@@ -24,16 +25,18 @@ from emulator.digest import blake2b
 from emulator.machine import Machine
 from guest_kernel.drivers.console import resize_window
 from guest_kernel.kernel import Kernel
-from ringlet.console import Input
+from ringlet.console import Ended, Input, Left
 from ringlet.session import Result, Session, identity
+from ringlet.shell import Contents, ShellRoot
 
 FORMAT: Final = "ringlet recording"
-VERSION: Final = 1
+VERSION: Final = 2
 MOST: Final = 2048  # checkpoints
 _STEP: Final = struct.Struct("<QQ")
 
-Came = bytes | tuple[int, int]
-"""What came from outside: keys, ``b""`` for the end of input, or a window's rows and columns."""
+Came = bytes | tuple[int, int] | None
+"""What came from outside: keys, ``b""`` for the end of input, a window's rows and columns, or None:
+the end of the run, by a signal to ringlet or by the person who has left the guest."""
 
 
 class RecordingError(Exception):
@@ -42,6 +45,10 @@ class RecordingError(Exception):
 
 class DivergenceError(Exception):
     """A replay has gone another way than the run that was recorded; the message says where."""
+
+
+class EndedHere(Exception):
+    """The run that is done again was ended here, from outside."""
 
 
 class Checkpoint(NamedTuple):
@@ -57,9 +64,12 @@ class End(NamedTuple):
 
     Attributes:
         clock: when.
-        status: the program's, as a shell has it; None if the machine has stopped before.
+        status: the program's, as a shell has it; None: the run has stopped before.
         output: a digest of the console's output.
         ram: the machine's fingerprint.
+
+    Of a run that was ended from outside while the machine was at something, nobody can say what
+    these two will be in a replay: they are empty.
     """
 
     clock: int
@@ -74,8 +84,9 @@ class Recording(NamedTuple):
     Attributes:
         options: those of the session: ``Session.options``.
         kernel: see ``ringlet.session.identity``.
-        argv, env: of the program; the first argument is its path on the host.
-        program: a digest of that file.
+        argv, env: of the program; the first argument is its path, on the host if there is no root.
+        program: a digest of that file; empty: it is one of the root's.
+        root: what was put into the guest before.
         timeout: virtual seconds.
         events: what came from outside, by clock.
         stride: host calls from one checkpoint to the next.
@@ -88,6 +99,7 @@ class Recording(NamedTuple):
     argv: Sequence[str]
     env: Mapping[str, str]
     program: str
+    root: Contents | None
     timeout: float | None
     events: Sequence[tuple[int, Came]]
     stride: int
@@ -101,23 +113,28 @@ class Recorder:
     Args:
         session: just booted, or as it was then.
         argv, env, timeout: of the run.
+        root: what has been put into the guest since, with the program.
 
     Raises:
         RecordingError: the session was not booted, but taken up from a snapshot.
+        OSError, RootError: the program, or a file of the root, cannot be read.
     """
 
     def __init__(self, session: Session, argv: Sequence[str], env: Mapping[str, str],
-                 timeout: float | None) -> None:
+                 timeout: float | None, root: ShellRoot | None = None) -> None:
         if session.options is None:
             raise RecordingError("a session that was taken up from a snapshot cannot be recorded: "
                                  "a replay begins with booting")
         self._session = session
-        self._recording = Recording(dict(session.options), identity(), list(argv), dict(env),
-                                    digest_of(argv[0]), timeout, [], 1, [], End(0, None, "", ""))
+        self._recording = Recording(
+            dict(session.options), identity(), list(argv), dict(env),
+            digest_of(argv[0]) if root is None else "",
+            None if root is None else root.contents(), timeout, [], 1, [], End(0, None, "", ""))
         self._events: list[tuple[int, Came]] = []
         self._checkpoints: list[Checkpoint] = []
         self._stride = 1
         self._output = blake2b(digest_size=16)
+        self._comparable = True  # a replay can come to this end
         self._block = ExitStack()
 
     def came(self, clock: int, what: Came) -> None:
@@ -129,8 +146,13 @@ class Recorder:
         self._block.enter_context(_output_seen(self._session, self._output.update))
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
         self._block.close()
+        if isinstance(error, Left | Ended | KeyboardInterrupt | OSError):
+            self.came(self._session.machine.clock, None)
+            # The first two come between two steps of the machine, the others anywhere.
+            self._comparable = isinstance(error, Left | Ended)
 
     def recording(self, result: Result | None) -> Recording:
         """Return what has been recorded, while the machine is where the run has left it.
@@ -139,8 +161,9 @@ class Recorder:
             result: how the program has ended; None: it has not.
         """
         machine = self._session.machine
-        end = End(machine.clock, None if result is None else result.status,
-                  self._output.hexdigest(), machine.fingerprint())
+        status = None if result is None else result.status
+        end = End(machine.clock, status, "", "") if not self._comparable else End(
+            machine.clock, status, self._output.hexdigest(), machine.fingerprint())
         return self._recording._replace(events=self._events, stride=self._stride,
                                         checkpoints=self._checkpoints, end=end)
 
@@ -185,6 +208,8 @@ class Replay(Input):
         _, what = self._events.pop(0)
         if isinstance(what, tuple):
             resize_window(self._k, *what)
+        elif what is None:
+            raise EndedHere
         elif what:
             self._machine.uart.feed(what)
         else:
@@ -240,16 +265,20 @@ def replay(recording: Recording, output: Callable[[bytes], None] | None = None, 
         microcode: as for a session; it need not be the recorded run's.
 
     Returns:
-        How the program ended; None if the machine stopped before.
+        How the program ended; None if the run was ended from outside before.
 
     Raises:
-        RecordingError: the program is not there, or another.
+        RecordingError: the program is another.
+        OSError: it is not there.
+        RootError: a file of the root is not there, or another.
         DivergenceError: the replay has gone another way.
         Exception: what the recorded run has ended with, such as KernelPanic.
     """
-    path = recording.argv[0]
-    if digest_of(path) != recording.program:
-        raise RecordingError(f"{path} is not the program that was recorded")
+    root = None if recording.root is None else ShellRoot(recording.root.folder)
+    if root is not None and recording.root is not None:
+        root.check(recording.root)
+    elif digest_of(recording.argv[0]) != recording.program:
+        raise RecordingError(f"{recording.argv[0]} is not the program that was recorded")
     printed = blake2b(digest_size=16)
 
     def emit(data: bytes) -> None:
@@ -259,6 +288,8 @@ def replay(recording: Recording, output: Callable[[bytes], None] | None = None, 
 
     with Session(**recording.options, microcode=microcode, output=emit) as session:
         machine = session.machine
+        if root is not None:
+            root.install(session)
         source = Replay(machine, session.kernel.k, recording.events)
         expected = iter(recording.checkpoints)
         before = 0
@@ -274,14 +305,14 @@ def replay(recording: Recording, output: Callable[[bytes], None] | None = None, 
 
         result: Result | None = None
         try:
-            with _calls_seen(machine, called):
+            with _calls_seen(machine, called), suppress(EndedHere):
                 result = session.run(recording.argv, env=recording.env, stdin=source,
-                                     timeout=recording.timeout)
+                                     timeout=recording.timeout, bring=root is None)
         finally:
             end = End(machine.clock, None if result is None else result.status,
                       printed.hexdigest(), machine.fingerprint())
         for name, value in end._asdict().items():
-            if value != getattr(recording.end, name):
+            if value != getattr(recording.end, name) and getattr(recording.end, name) != "":
                 raise DivergenceError(
                     f"after clock {before} the replay differs: at its end, {name} is {value} "
                     f"instead of {getattr(recording.end, name)}{_kernels(recording)}")
@@ -326,10 +357,11 @@ def write_recording(recording: Recording, path: str | os.PathLike[str]) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    events = [[clock, what.hex() if isinstance(what, bytes) else list(what)]
+    events = [[clock, what.hex() if isinstance(what, bytes) else what]
               for clock, what in recording.events]
-    text = json.dumps({"format": FORMAT, "version": VERSION, **recording._asdict(),
-                       "events": events, "end": recording.end._asdict()}, indent=None)
+    root = None if recording.root is None else recording.root._asdict()
+    text = json.dumps({"format": FORMAT, "version": VERSION, **recording._asdict(), "root": root,
+                       "events": events, "end": recording.end._asdict()}, separators=(",", ":"))
     with open(path, "w") as file:
         file.write(text)
 
@@ -354,17 +386,31 @@ def read_recording(path: str | os.PathLike[str]) -> Recording:
         raise RecordingError(f"{name}: a recording of version {version}; this ringlet reads "
                              f"version {VERSION}")
     try:
-        events = [(_integer(clock), bytes.fromhex(what) if isinstance(what, str)
-                   else (_integer(what[0]), _integer(what[1])))
-                  for clock, what in content.pop("events")]
+        events = [(_integer(clock), _came(what)) for clock, what in content.pop("events")]
         checkpoints = [Checkpoint(*map(_integer, point)) for point in content.pop("checkpoints")]
         end = End(**content.pop("end"))
-        recording = Recording(events=events, checkpoints=checkpoints, end=end, **content)
+        root = content.pop("root")
+        recording = Recording(events=events, checkpoints=checkpoints, end=end,
+                              root=None if root is None else _contents(**root), **content)
         if recording.stride < 1 or not recording.argv:
             raise ValueError("no program")
     except (ValueError, LookupError, TypeError) as error:
         raise RecordingError(f"{name}: damaged: {error}") from error
     return recording
+
+
+def _came(what: Any) -> Came:
+    if what is None:
+        return None
+    if isinstance(what, str):
+        return bytes.fromhex(what)
+    return _integer(what[0]), _integer(what[1])
+
+
+def _contents(folder: str | None, depth: int, digests: Mapping[str, str]) -> Contents:
+    if not isinstance(folder, str | None):
+        raise ValueError(f"{folder!r} where a directory belongs")
+    return Contents(folder, _integer(depth), {path: str(digests[path]) for path in digests})
 
 
 def _integer(value: Any) -> int:

@@ -6,8 +6,8 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from typing import NamedTuple, TextIO
+from contextlib import ExitStack, nullcontext
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from emulator.boot import BootError
 from emulator.cpu.binding import EngineError
@@ -19,6 +19,10 @@ from guest_kernel.mm.page_alloc import OutOfFrames
 from ringlet.console import Ended, Input, Keyboard, Left, Lines
 from ringlet.session import DEFAULT_ENV, DeadlockError, ProgramError, Session, check_program
 from ringlet.shell import RootError, ShellRoot
+
+if TYPE_CHECKING:
+    from ringlet.recording import Came, Recorder
+    from ringlet.session import Result
 
 OUR_ERROR = 125
 LEFT = 130  # the person at the terminal has left the guest, as by a SIGINT
@@ -62,6 +66,8 @@ def run(options: Options) -> int:
     with ExitStack() as stack:
         try:
             trace = _trace_file(options.strace, stack)
+            if options.record is not None:
+                open(options.record, "a").close()  # a person's hour must not end in this error
             session = stack.enter_context(_session(options))
         except ProgramError as error:
             return fail(str(error), error.status)
@@ -89,7 +95,7 @@ def run(options: Options) -> int:
                          "memory", OUR_ERROR)
         except DeadlockError as deadlock:
             return fail(f"{subject}: {deadlock}", OUR_ERROR)
-        except SnapshotFileError as error:
+        except FileError as error:
             return fail(str(error), OUR_ERROR)
         except KernelPanic as panic:
             print(session.dmesg, end="", file=sys.stderr)
@@ -99,8 +105,8 @@ def run(options: Options) -> int:
                 print(session.dmesg, end="", file=sys.stderr)
 
 
-class SnapshotFileError(Exception):
-    """A snapshot could not be written."""
+class FileError(Exception):
+    """A snapshot or a recording could not be written."""
 
 
 def _session(options: Options) -> Session:
@@ -130,7 +136,7 @@ def _save(snapshot: Snapshot, options: Options) -> None:
     try:
         write_file(snapshot, options.snapshot)
     except OSError as error:
-        raise SnapshotFileError(f"{options.snapshot}: {error.strerror}") from error
+        raise FileError(f"{options.snapshot}: {error.strerror}") from error
 
 
 def _run_program(session: Session, options: Options, trace: TextIO | None) -> int:
@@ -141,35 +147,24 @@ def _run_program(session: Session, options: Options, trace: TextIO | None) -> in
         tracer = Strace(session.kernel.k, trace)
     argv = [options.program, *options.arguments]
     env = DEFAULT_ENV | dict(options.env)
+    recorder = None
+    if options.record is not None:
+        from ringlet.recording import Recorder  # not for a run that is not recorded
+
+        recorder = Recorder(session, argv, env, options.timeout, options.root)
+    result = None
     with ExitStack() as stack:
-        recorder = None
-        if options.record is not None:
-            from ringlet.recording import Recorder
-
-            recorder = stack.enter_context(Recorder(session, argv, env, options.timeout))
-        record = None if recorder is None else recorder.came
-        if session.tty:
-            from ringlet.terminal import HostTerminal  # not for a run without one
-
-            terminal = stack.enter_context(HostTerminal())
-            source: Input = Keyboard(session.machine, session.kernel.k, terminal,
-                                     pace=options.realtime, record=record)
-        else:
-            source = Input(session.machine, session.kernel.k, _standard_input(),
-                           pace=options.realtime, record=record)
-        result = None
+        source = _input(session, options, stack, None if recorder is None else recorder.came)
         try:
-            if options.resume is not None:
-                result = session.resume(stdin=source, timeout=options.timeout, tracer=tracer)
-            else:
-                result = session.run(argv, env=env, stdin=source, timeout=options.timeout,
-                                     tracer=tracer, bring=options.root is None)
+            with recorder or nullcontext():
+                if options.resume is not None:
+                    result = session.resume(stdin=source, timeout=options.timeout, tracer=tracer)
+                else:
+                    result = session.run(argv, env=env, stdin=source, timeout=options.timeout,
+                                         tracer=tracer, bring=options.root is None)
         finally:
-            if recorder is not None:
-                from ringlet.recording import write_recording
-
-                assert options.record is not None
-                write_recording(recorder.recording(result), options.record)
+            if recorder is not None and options.record is not None:
+                _save_recording(recorder, result, options.record)
     if tracer is not None:
         tracer.finish(result)
     if options.stats:
@@ -183,6 +178,27 @@ def _run_program(session: Session, options: Options, trace: TextIO | None) -> in
     return result.status
 
 
+def _input(session: Session, options: Options, stack: ExitStack,
+           record: "Callable[[int, Came], None] | None") -> Input:
+    """Return what feeds the console: a terminal, taken until ``stack`` ends, or standard input."""
+    machine, k = session.machine, session.kernel.k
+    if not session.tty:
+        return Input(machine, k, _standard_input(), pace=options.realtime, record=record)
+    from ringlet.terminal import HostTerminal  # not for a run without one
+
+    terminal = stack.enter_context(HostTerminal())
+    return Keyboard(machine, k, terminal, pace=options.realtime, record=record)
+
+
+def _save_recording(recorder: "Recorder", result: "Result | None", path: str) -> None:
+    from ringlet.recording import write_recording
+
+    try:
+        write_recording(recorder.recording(result), path)
+    except OSError as error:
+        raise FileError(f"{path}: {error.strerror}") from error
+
+
 def replay(path: str, microcode: MicrocodeKind | None) -> int:
     """Do a recorded run again; return the exit status."""
     from ringlet.recording import DivergenceError, RecordingError, read_recording
@@ -190,11 +206,12 @@ def replay(path: str, microcode: MicrocodeKind | None) -> int:
 
     try:
         result = again(read_recording(path), _write, microcode=microcode)
-    except (RecordingError, DivergenceError, ProgramError, KernelPanic, DeadlockError) as error:
+    except (RecordingError, DivergenceError, ProgramError, KernelPanic, DeadlockError,
+            RootError) as error:
         return fail(f"{path}: {error}" if isinstance(error, DivergenceError) else str(error))
     except (BootError, EngineError, OutOfFrames, OSError, ValueError, TypeError) as error:
         return fail(str(error))
-    return OUR_ERROR if result is None else result.status
+    return fail("the run was ended here, from outside", LEFT) if result is None else result.status
 
 
 def _standard_input() -> Callable[[int], bytes]:

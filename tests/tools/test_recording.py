@@ -168,7 +168,7 @@ def test_a_session_keeps_what_it_was_booted_with(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("change", "reason"), [
     (lambda content: content.clear(), "not a recording"),
     (lambda content: content.update(format="something"), "not a recording"),
-    (lambda content: content.update(version=2), "of version 2; this ringlet reads version 1"),
+    (lambda content: content.update(version=3), "of version 3; this ringlet reads version 2"),
     (lambda content: content.pop("argv"), "damaged"),
     (lambda content: content.update(events=[["x", ""]]), "damaged"),
     (lambda content: content.update(events=[[1, "zz"]]), "damaged"),
