@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from bench import peers, programs
+from bench.prompt import until_prompt
 from bench.sample import NotHereError, Sample, answer, run
 
 # Each returns a sample for one unit of the row's work.
@@ -32,6 +33,16 @@ def mebibytes(sample: Sample) -> float:
 def rate(sample: Sample) -> float:
     """Return how many units of work are done in a second."""
     return 1 / sample.cpu
+
+
+def milliseconds(sample: Sample) -> float:
+    """Return the CPU time of a unit."""
+    return sample.cpu * 1e3
+
+
+def wall_seconds(sample: Sample) -> float:
+    """Return how long a person waits for a unit."""
+    return sample.wall
 
 
 def microseconds(sample: Sample) -> float:
@@ -99,6 +110,7 @@ CONTESTANTS: Final[dict[str, Callable[[], list[str]]]] = {
     "ringlet": peers.ringlet, "no clock": peers.unclocked, "qemu-user": peers.qemu,
     "Qiling": peers.qiling, "native": peers.native,
 }
+PROMPT: Final = b"(ringlet) "
 COMPUTE_LIMITS: Final = (
     Limit("speed, same engine without hooks = 1", "no clock", "ringlet", at_least=0.65),
     Limit("speed, qemu-user = 1", "qemu-user", "ringlet", at_least=0.4),
@@ -255,6 +267,31 @@ def _signal() -> dict[str, Measurement]:
             "callback": _callback}
 
 
+def _snapshot() -> dict[str, Measurement]:
+    programs.from_userland("fault_loop")
+    found: dict[str, tuple[float, float]] = {}
+
+    def together() -> Sample:
+        # One process measures all of them.
+        found.update(json.loads(answer([sys.executable, "-m", "bench.snapshots", "400"])))
+        return Sample(*found["take"])
+
+    return {"take": together, "restore": lambda: Sample(*found["restore"]),
+            "older": lambda: Sample(*found["older"])}
+
+
+def _prompt() -> dict[str, Measurement]:
+    debug = [*peers.ringlet()[:-1], "debug"]
+    measurements: dict[str, Measurement] = {
+        "assembly": partial(until_prompt, [*debug, programs.from_userland("hello")], PROMPT)}
+    try:
+        measurements["glibc"] = partial(until_prompt, [*debug, programs.from_c("hello_glibc")],
+                                        PROMPT)
+    except NotHereError as reason:
+        measurements["glibc"] = _missing(reason)
+    return measurements
+
+
 HELLO_LIMITS: Final = (
     Limit("time, Qiling's = 1", "ringlet", "Qiling", at_most=0.6),
     Limit("time, python -c 'import unicorn, capstone' = 1", "ringlet", "imports", at_most=3),
@@ -300,4 +337,15 @@ ROWS: Final = (
         lambda: _loop(_c("yield_loop_c"), more=2, ringlet=5001, qemu=20001, native=100001)),
     Row("signal", "a signal to oneself: kill, the handler, sigreturn", "signal", "µs", 1e-6,
         (Limit("time, an empty callback = 1", "ringlet", "callback", at_most=55),), _signal),
+    Row("snapshot", "a snapshot of a booted machine, 400 pages stored to since the last",
+        "snapshot", "ms", 1e-3,
+        (Limit("ms to take it", "take", figure=milliseconds, at_most=5),
+         Limit("ms to restore it", "restore", figure=milliseconds, at_most=5),
+         Limit("ms to restore an older one", "older", figure=milliseconds, at_most=5)),
+        _snapshot),
+    Row("debug", "ringlet debug of a hello, until its prompt is in the terminal", "start", "ms",
+        1e-3,
+        (Limit("wall seconds, assembly", "assembly", figure=wall_seconds, at_most=0.7),
+         Limit("wall seconds, C with glibc", "glibc", figure=wall_seconds, at_most=0.7)),
+        _prompt, turns=4),
 )
