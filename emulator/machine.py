@@ -275,6 +275,11 @@ class Machine:
                 words[control.RESUMED_INSIDE >> 3] = 0
         return self._stopping or reason
 
+    @property
+    def is_inside(self) -> bool:
+        """Whether the last run or step has ended where no interrupt would be taken: in a block."""
+        return bool(self._words[control.RESUMED_INSIDE >> 3])
+
     def _call(self) -> None:
         """Make the host call that the last run has ended with."""
         self._words[control.CALL_PENDING >> 3] = 0

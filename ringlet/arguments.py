@@ -8,6 +8,8 @@ import sys
 
 from guest_kernel.layout.declare import MAX_RAM
 
+_DEFAULT_MEM = 256 << 20  # emulator.machine.DEFAULT_MEM, which is not imported for a usage text
+
 
 def execute(words: list[str]) -> int:
     """Do what the command line says; return the exit status.
@@ -59,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         "debug", help="debug a program, and the kernel under it",
         description="Debug a program and the kernel under it, on a Python console with gdb's "
                     "commands.")
-    debug.set_defaults(command=_debug)
+    debug.set_defaults(command=_debug, parser=debug)
     _machine_options(debug)
     debug.add_argument("--stdin", metavar="FILE",
                        help="what the program reads (default: nothing)")
@@ -67,7 +69,12 @@ def _parser() -> argparse.ArgumentParser:
                        help="do the commands in FILE first")
     debug.add_argument("--plain", action="store_true",
                        help="use the plain console even if IPython is installed")
-    debug.add_argument("program", metavar="PROGRAM", help="path of the program on the host")
+    debug.add_argument("--replay", metavar="FILE",
+                       help="debug the run that was recorded in FILE, from its beginning")
+    debug.add_argument("--resume", metavar="FILE",
+                       help="debug from the snapshot in FILE on, of a bare machine also")
+    debug.add_argument("program", metavar="PROGRAM", nargs="?",
+                       help="path of the program on the host")
     debug.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGS")
 
     shell = commands.add_parser(
@@ -105,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
 def _machine_options(command: argparse.ArgumentParser) -> None:
     """Add what can be told about a machine that is booted."""
     add = command.add_argument
-    add("--mem", type=_size, default=256 << 20, metavar="SIZE",
+    add("--mem", type=_size, default=_DEFAULT_MEM, metavar="SIZE",
         help="RAM in bytes, or with a suffix K, M or G (default 256M)")
     add("--seed", type=_number, default=0, metavar="N",
         help="seed of the machine's random generator (default 0)")
@@ -161,14 +168,30 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
     record, strace = (getattr(options, name, None) for name in ("record", "strace"))
     if record is not None and strace is not None:
         parser.error("--record does not go with --strace, which takes its part in the run")
+    if options.command is _debug:
+        _check_subject(options)
     if file is not None and every is None and options.timeout is None:
         parser.error("--snapshot needs --timeout or --snapshot-every, which say when")
+
+
+def _check_subject(options: argparse.Namespace) -> None:
+    """Refuse what is not one thing to debug, and options that it cannot have."""
+    parser: argparse.ArgumentParser = options.parser
+    files = [name for name in ("replay", "resume") if getattr(options, name) is not None]
+    if len(files) + (options.program is not None) != 1:
+        parser.error("debug takes one of PROGRAM, --replay FILE, --resume FILE")
+    defaults = {"mem": _DEFAULT_MEM, "seed": 0, "append": "", "env": [], "sched": "fair",
+                "quantum": None, "stdin": None}
+    for name, default in defaults.items():
+        if files and getattr(options, name) != default:
+            parser.error(f"--{name} does not go with --{files[0]}, whose file says what the "
+                         "machine is like")
 
 
 # Options of ``run`` and ``debug`` whose value follows them, and those that may come without one.
 _WITH_VALUE = frozenset({"--mem", "--seed", "--append", "--env", "--timeout", "--microcode",
                          "--sched", "--quantum", "--snapshot", "--snapshot-every", "--stdin", "-x",
-                         "--command", "--record"})
+                         "--command", "--record", "--replay", "--resume"})
 _DEFAULT_VALUE = {"--strace": "--strace=", "--stats": "--stats=text"}
 
 

@@ -67,6 +67,10 @@ class Lines:
         return line
 
 
+class EndedHere(Exception):
+    """The run that is done again was ended here, from outside."""
+
+
 class Input:
     """Feeds the console when the guest has nothing else to do.
 
@@ -119,6 +123,10 @@ class Input:
 
     def take(self) -> None:
         """Give the guest what comes at :attr:`until`."""
+
+    def rewound(self, _k: Kernel, _clock: int) -> Input | None:
+        """Return what comes from an earlier clock on; None: that cannot be had again."""
+        return None
 
     def _tell(self, clock: int, what: bytes | tuple[int, int]) -> None:
         if self._record is not None:

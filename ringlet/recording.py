@@ -25,7 +25,7 @@ from emulator.digest import blake2b
 from emulator.machine import Machine
 from guest_kernel.drivers.console import resize_window
 from guest_kernel.kernel import Kernel
-from ringlet.console import Ended, Input, Left
+from ringlet.console import Ended, EndedHere, Input, Left
 from ringlet.session import Result, Session, identity
 from ringlet.shell import Contents, ShellRoot
 
@@ -45,10 +45,6 @@ class RecordingError(Exception):
 
 class DivergenceError(Exception):
     """A replay has gone another way than the run that was recorded; the message says where."""
-
-
-class EndedHere(Exception):
-    """The run that is done again was ended here, from outside."""
 
 
 class Checkpoint(NamedTuple):
@@ -184,6 +180,7 @@ class Replay(Input):
 
     def __init__(self, machine: Machine, k: Kernel, events: Sequence[tuple[int, Came]]) -> None:
         super().__init__(machine, k, lambda n: b"")
+        self._all = events
         self._events = list(events)
 
     @property
@@ -202,6 +199,10 @@ class Replay(Input):
             machine.pass_time(clock)
         self.take()
         return True
+
+    def rewound(self, k: Kernel, clock: int) -> Replay:
+        """Return what came from an earlier clock on."""
+        return Replay(self._machine, k, [event for event in self._all if event[0] >= clock])
 
     def take(self) -> None:
         """Give the guest what comes now."""
@@ -256,29 +257,48 @@ def _output_seen(session: Session, seen: Callable[[bytes], None]) -> Iterator[No
         session.output = output
 
 
-def replay(recording: Recording, output: Callable[[bytes], None] | None = None, *,
-           microcode: MicrocodeKind | None = None) -> Result | None:
-    """Do a recorded run again.
+@contextmanager
+def beginning(recording: Recording, output: Callable[[bytes], None] | None = None, *,
+              microcode: MicrocodeKind | None = None) -> Iterator[Session]:
+    """Give a session at the beginning of a recorded run, to which will come what came then.
 
     Args:
         output: gets what the console sends.
         microcode: as for a session; it need not be the recorded run's.
 
-    Returns:
-        How the program ended; None if the run was ended from outside before.
-
     Raises:
         RecordingError: the program is another.
         OSError: it is not there.
         RootError: a file of the root is not there, or another.
-        DivergenceError: the replay has gone another way.
-        Exception: what the recorded run has ended with, such as KernelPanic.
     """
     root = None if recording.root is None else ShellRoot(recording.root.folder)
     if root is not None and recording.root is not None:
         root.check(recording.root)
     elif digest_of(recording.argv[0]) != recording.program:
         raise RecordingError(f"{recording.argv[0]} is not the program that was recorded")
+    with Session(**recording.options, microcode=microcode, output=output) as session:
+        if root is not None:
+            root.install(session)
+        session.start(recording.argv, env=recording.env, bring=root is None,
+                      stdin=Replay(session.machine, session.kernel.k, recording.events))
+        yield session
+
+
+def replay(recording: Recording, output: Callable[[bytes], None] | None = None, *,
+           microcode: MicrocodeKind | None = None) -> Result | None:
+    """Do a recorded run again.
+
+    Args:
+        output, microcode: see :func:`beginning`.
+
+    Returns:
+        How the program ended; None if the run was ended from outside before.
+
+    Raises:
+        RecordingError, OSError, RootError: see :func:`beginning`.
+        DivergenceError: the replay has gone another way.
+        Exception: what the recorded run has ended with, such as KernelPanic.
+    """
     printed = blake2b(digest_size=16)
 
     def emit(data: bytes) -> None:
@@ -286,11 +306,8 @@ def replay(recording: Recording, output: Callable[[bytes], None] | None = None, 
         if output is not None:
             output(data)
 
-    with Session(**recording.options, microcode=microcode, output=emit) as session:
+    with beginning(recording, emit, microcode=microcode) as session:
         machine = session.machine
-        if root is not None:
-            root.install(session)
-        source = Replay(machine, session.kernel.k, recording.events)
         expected = iter(recording.checkpoints)
         before = 0
 
@@ -306,8 +323,7 @@ def replay(recording: Recording, output: Callable[[bytes], None] | None = None, 
         result: Result | None = None
         try:
             with _calls_seen(machine, called), suppress(EndedHere):
-                result = session.run(recording.argv, env=recording.env, stdin=source,
-                                     timeout=recording.timeout, bring=root is None)
+                result = session.resume(timeout=recording.timeout)
         finally:
             end = End(machine.clock, None if result is None else result.status,
                       printed.hexdigest(), machine.fingerprint())

@@ -194,7 +194,8 @@ class Session:
         self.kernel = HostCalls(self.machine, k.symbols, k.image_end)
         self.kernel.tracer = tracer
         self.program = snapshot.notes["program"]
-        self._input = None
+        if self._input is not None:
+            self._input = self._input.rewound(self.kernel.k, snapshot.clock)
 
     def fork(self, *, output: Callable[[bytes], None] | None = None) -> Self:
         """Return a second session that goes on from here, by itself."""
@@ -332,20 +333,17 @@ class Session:
 
     def _run(self, timeout: float | None, tracer: Tracer | None) -> Result:
         self.kernel.tracer = tracer
-        machine, source = self.machine, self._input
-        assert source is not None
+        machine = self.machine
         limit = NEVER if timeout is None else machine.clock + int(timeout * NSEC_PER_SEC)
         every = NEVER if self.snapshot_every is None else int(self.snapshot_every * NSEC_PER_SEC)
         snapshot = machine.clock + every
         while True:
-            reason = machine.run(min(limit, snapshot, NEVER if source.until is None
-                                     else source.until))
+            reason = machine.run(min(limit, snapshot, self.input_due))
             if self._output_error is not None:
                 raise self._output_error
             if reason is not Exit.TIMER:
                 break
-            while source.until is not None and machine.clock >= source.until:
-                source.take()
+            self.take_input()
             if machine.clock >= snapshot:
                 snapshot = machine.clock + every
                 if self.on_snapshot is not None:
@@ -353,6 +351,21 @@ class Session:
             if machine.clock >= limit:
                 break
         return self.result(reason)
+
+    @property
+    def input_due(self) -> int:
+        """A place of the clock at which :meth:`take_input` has to be called; NEVER: there is none.
+
+        For who lets the machine run instead of :meth:`run`.
+        """
+        until = None if self._input is None else self._input.until
+        return NEVER if until is None else until
+
+    def take_input(self) -> None:
+        """Give the guest what has come until now at a certain place of the clock."""
+        while self.machine.clock >= self.input_due:
+            assert self._input is not None
+            self._input.take()
 
     def _tick(self, source: Input) -> None:
         """Keep time, and let the engine's TLB grow to what the program uses.

@@ -22,14 +22,18 @@ from guest_kernel.printk import dmesg
 from ringlet.console import Input
 from ringlet.debugger.core import Debugger
 from ringlet.debugger.errors import DebuggerError
-from ringlet.recording import Recorder, write_recording
+from ringlet.debugger.stop import Reason
+from ringlet.recording import Recorder, Recording, beginning, write_recording
 from ringlet.repl import views
 from ringlet.session import DEFAULT_ENV, Session
 from ringlet.session import Result as RunResult
 
 # Virtual seconds after which a program is taken to hang.
 TIMEOUT: Final = 60.0
-_EVENTS: Final = 15  # lines of the kernel's log in a report
+_EVENTS: Final = 15  # events, and lines of the kernel's log, in a report
+# How many ns before the end they are looked for, until there are enough.
+_WINDOWS: Final = (10**6, 10**8)
+_KINDS: Final = ("syscall", "fault", "signal", "switch", "fork", "exec", "exit", "oops")
 
 
 class Machines:
@@ -299,6 +303,31 @@ def compile_c(source: Path, flags: Sequence[str] = ()) -> Path:
 # Reports
 
 
+def last_events(recording: Recording) -> list[str]:
+    """Return what has happened last in a recorded run: calls, faults, signals, switches.
+
+    It is done again for that, freely up to a little before its end.
+    """
+    lines: list[str] = []
+    for window in _WINDOWS:
+        begin = max(0, recording.end.clock - window)
+        with beginning(recording) as session:
+            debugger = Debugger(session)
+            stop = debugger.continue_(begin)
+            for kind in _KINDS:
+                debugger.catch(kind)
+            lines = []
+            while stop.reason in (Reason.TIMEOUT, Reason.CATCHPOINT):
+                if stop.reason is Reason.CATCHPOINT:
+                    lines += [f"{stop.clock:>15,}  {line}" for line in stop.detail.splitlines()]
+                elif stop.clock >= recording.end.clock:
+                    break
+                stop = debugger.continue_(recording.end.clock)
+        if len(lines) >= _EVENTS or not begin:
+            break
+    return lines[-_EVENTS:]
+
+
 def report_of(subject: Bare | Session, guest: Guest | None, folder: Path,
               name: str) -> list[tuple[str, str]]:
     """Return the sections that tell of a failing test's machine, and leave a file to reproduce it.
@@ -332,12 +361,14 @@ def report_of(subject: Bare | Session, guest: Guest | None, folder: Path,
     stem = folder / re.sub(r"[^\w.-]+", "_", name)
     if guest is not None and guest.last is not None:
         file = stem.with_name(f"{stem.name}.recording")
-        write_recording(guest.last[0].recording(guest.last[1]), file)
-        how = f"ringlet replay {file}"
+        recording = guest.last[0].recording(guest.last[1])
+        write_recording(recording, file)
+        sections.append(("ringlet: the last events", "\n".join(last_events(recording))))
+        how = f"ringlet replay {file}\nringlet debug --replay {file}"
     else:
         file = stem.with_name(f"{stem.name}.snapshot")
         write_file(subject.machine.snapshot() if is_bare else subject.snapshot(), file)
-        how = f"{file} is a snapshot of the machine: emulator.snapshot.read_file()"
+        how = f"ringlet debug --resume {file}"
     sections.append(("ringlet: to reproduce it", how))
     return sections
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from emulator.cpu.control import Exit
 from guest_kernel.view import View
+from ringlet.console import EndedHere
 from ringlet.debugger.errors import DebuggerError
 from ringlet.debugger.points import Catchpoint, Watchpoint
 from ringlet.debugger.running import Runner
@@ -82,7 +83,11 @@ class Debugger(Runner):
         self.machine.before_host_call = self._is_handler
         try:
             with self._while_running(points):
+                if not self.machine.is_inside:
+                    self._take_input()
                 reason = self.machine.step()
+        except EndedHere:
+            return self._stopped(self._ended_here())
         finally:
             self.machine.before_host_call = None
         if reason is Exit.STEP and ring == 3 and self.machine.cpu.external_events() != before:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from emulator.cpu import mmu
 from emulator.cpu.control import Exit
 from emulator.cpu.stops import Watch
-from emulator.machine import Machine
+from emulator.machine import NEVER, Machine
 from emulator.system import System
+from ringlet.console import EndedHere
 from ringlet.debugger import catch
 from ringlet.debugger.errors import DebuggerError
 from ringlet.debugger.expressions import address_of, check, value_of
@@ -260,8 +261,14 @@ class Runner(Target):
                 code |= catch.mapping_changes(self.system)
             stops.breakpoints = code | wanted
             self._watch([point for point in points if isinstance(point, Watchpoint)])
-            with self._while_running(points):
-                reason = self.machine.run(until)
+            try:
+                with self._while_running(points):
+                    reason = self.machine.run(self._limit(until))
+                if reason is Exit.TIMER and (until is None or self.machine.clock < until):
+                    self._take_input()  # which is why it has stopped
+                    continue
+            except EndedHere:
+                return self._stopped(self._ended_here())
             stop = self._judge(reason, points)
             if stop is not None:
                 return self._stopped(stop)
@@ -269,6 +276,16 @@ class Runner(Target):
                 return self._stopped(self._stop(Reason.STEP))
             if reason is Exit.BREAKPOINT and self.rip in catch.mapping_changes(self.system):
                 self.rebind()
+
+    def _limit(self, until: int | None) -> int | None:
+        """Return where a run has to stop, for the caller or for input that comes then."""
+        due = NEVER if self.session is None else self.session.input_due
+        return until if due == NEVER else min(due, NEVER if until is None else until)
+
+    def _take_input(self) -> None:
+        """Give the guest what comes now."""
+        if self.session is not None:
+            self.session.take_input()
 
     @contextlib.contextmanager
     def _while_running(self, points: list[Point]) -> Iterator[None]:
@@ -407,6 +424,9 @@ class Runner(Target):
         # The first of them is the function's own, or its decorator's.
         lines = sorted({line for *_, line in code.co_lines() if line})
         return code.co_qualname, code.co_filename, lines[min(1, len(lines) - 1)]
+
+    def _ended_here(self) -> Stop:
+        return self._stop(Reason.EXITED, detail="The recorded run was ended here, from outside.")
 
     def _stop(self, reason: Reason, points: tuple[Point, ...] = (), detail: str = "",
               result: Any = None) -> Stop:

@@ -117,7 +117,8 @@ def test_a_failing_test_shows_its_machine_and_leaves_a_replay(project: pytest.Py
     result.assert_outcomes(failed=1)
     text = result.stdout.str()
     for part in ("registers", "back-trace", "page walk of the last faulting address, 0x1234567",
-                 "PML4E", "tasks", "kthreadd", "kernel log", "segfault"):
+                 "PML4E", "tasks", "kthreadd", "kernel log", "segfault", "the last events",
+                 "Return from write: 7", "Page fault: a load at 0x1234567", "takes SIGSEGV"):
         assert part in text, part
     found = re.search(r"ringlet replay (\S+)", text)
     assert found is not None

@@ -11,13 +11,16 @@ from typing import Any
 
 import pytest
 
+from emulator.snapshot import write_file
 from ringlet.console import Input
+from ringlet.debugger import Debugger, Reason
 from ringlet.recording import (
     MOST,
     DivergenceError,
     Recorder,
     Recording,
     RecordingError,
+    beginning,
     read_recording,
     replay,
     write_recording,
@@ -213,3 +216,117 @@ def test_the_command_line_records_and_replays(tmp_path: Path) -> None:
         assert done.returncode in (2, 125)
         assert message in done.stderr
         assert b"Traceback" not in done.stderr
+
+
+# ---- debugging a recorded run
+
+
+def end_of(debugger: Debugger, output: bytearray) -> tuple[int, str, bytes]:
+    """Return what is compared at the end of a run."""
+    return debugger.machine.clock, debugger.machine.fingerprint(), bytes(output)
+
+
+def test_a_recorded_run_can_be_debugged(recorded: tuple[Recording, bytes]) -> None:
+    """With stops at each call, fault and switch, steps, and going back: is its end the same?"""
+    recording, output = recorded
+    again = bytearray()
+    with beginning(recording, again.extend) as session:
+        debugger = Debugger(session)
+        assert debugger.start().reason is Reason.STEP
+        for kind in ("syscall", "fault", "switch"):
+            debugger.catch(kind)
+        snapshot, printed, stops = None, 0, 0
+        while (stop := debugger.continue_()).reason is Reason.CATCHPOINT:
+            stops += 1
+            if stops % 50 == 0:
+                debugger.stepi(20)
+            if stops == 200:
+                snapshot, printed = session.snapshot(), len(again)
+        assert stop.reason is Reason.EXITED
+        assert end_of(debugger, again) == (recording.end.clock, recording.end.ram, output)
+        assert stops > 400
+
+        # The input that came later comes again.
+        assert snapshot is not None
+        assert snapshot.clock < recording.events[1][0]
+        debugger.restore(snapshot)
+        del again[printed:]
+        debugger.points.clear()
+        assert debugger.continue_().reason is Reason.EXITED
+        assert end_of(debugger, again) == (recording.end.clock, recording.end.ram, output)
+
+
+def test_keys_come_where_they_came_while_steps_are_made(tmp_path: Path) -> None:
+    """A key that comes while the guest computes: is it taken at its place between single steps?"""
+    argv = [BUSYBOX, "sh", "-c", "while :; do i=1; done"]
+    path = tmp_path / "r"
+    record(path, argv, timeout=0.02)
+    recording = read_recording(path)
+    key = recording.end.clock - 5_000_000
+    ends = []
+    for steps in (False, True):
+        changed = recording._replace(options={**recording.options, "tty": True},
+                                     events=[(key, b"\x03")])
+        with beginning(changed) as session:
+            debugger = Debugger(session)
+            if steps:
+                debugger.continue_(key - 2_000)
+                while debugger.machine.clock < key + 5_000:
+                    debugger.stepi(50)
+            stop = debugger.continue_()
+            assert stop.result is not None
+            assert stop.result.status == 130
+            ends.append(end_of(debugger, bytearray(stop.result.output)))
+    assert ends[0] == ends[1]
+
+
+def test_the_end_from_outside_ends_the_debugging(recorded: tuple[Recording, bytes]) -> None:
+    """Is it said that the recording goes no further, whether it runs or is stepped?"""
+    recording, _ = recorded
+    cut = recording._replace(events=[*recording.events[:1], (recording.events[1][0], None)])
+    with beginning(cut) as session:
+        stop = Debugger(session).continue_()
+    assert stop.reason is Reason.EXITED
+    assert stop.detail == "The recorded run was ended here, from outside."
+
+
+def debug(*words: str, script: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "ringlet", "debug", *words], input=script,
+                          capture_output=True, text=True, cwd=ROOT, check=False, timeout=60)
+
+
+def test_a_recording_is_debugged_from_the_command_line(tmp_path: Path) -> None:
+    """Does the program get the input of then, and is a snapshot gone on with?"""
+    path = tmp_path / "r"
+    record(path, [BUSYBOX, "cat"], b"from then\n")
+    done = debug("--replay", str(path), script="catch syscall write\nc\np u64($rsi)\nc\nc\nc\n")
+    assert "Call to write(0x1, " in done.stdout
+    assert "from then" in done.stdout
+    assert "The program has exited with status 0." in done.stdout
+    assert done.returncode == 0
+
+    file = tmp_path / "snapshot"
+    with Session(seed=1) as session:
+        session.run([BUSYBOX, "sh", "-c", "while :; do :; done"], timeout=0.01)
+        write_file(session.snapshot(), file)
+        clock = session.machine.clock
+    done = debug("--resume", str(file), script="p clock\nbt 1\nstepi\np clock\n")
+    assert f"{clock} ({clock:#x})" in done.stdout
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (["--replay", "nowhere"], "nowhere"), (["--resume", "nowhere"], "nowhere"),
+    (["--replay", "README.md"], "not a recording"), (["--resume", "README.md"], "not a snapshot"),
+    (["--replay", "a", "--resume", "b"], "debug takes one of"), ([], "debug takes one of"),
+    (["--replay", "a", "program"], "debug takes one of"),
+    (["--replay", "a", "--seed", "3"], "--seed does not go with --replay"),
+    (["--resume", "a", "--stdin", "x"], "--stdin does not go with --resume"),
+])
+def test_what_cannot_be_debugged_is_said(words: list[str], said: str) -> None:
+    """Is it a sentence, and the status one of ours?"""
+    done = debug(*words)
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.returncode in (2, 125)
