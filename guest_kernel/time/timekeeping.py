@@ -30,7 +30,8 @@ def ktime_get_real_ns(k: Kernel) -> int:
 
 def timekeeping_init(k: Kernel) -> None:
     """Read the wall clock from the CMOS.  See Linux read_persistent_clock64()."""
-    set_xtime_base(k, _mc146818_get_time(k) * NSEC_PER_SEC - ktime_get(k))
+    # CLOCK_REALTIME is never behind CLOCK_MONOTONIC: in 1970 it is ahead by what booting took.
+    set_xtime_base(k, max(0, _mc146818_get_time(k) * NSEC_PER_SEC - ktime_get(k)))
 
 
 def set_xtime_base(k: Kernel, base: int) -> None:

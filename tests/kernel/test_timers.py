@@ -13,6 +13,7 @@ from guest_kernel.process.tasks import for_each_process_thread
 from guest_kernel.time.hrtimer import TICK_NSEC
 from ringlet.session import Session
 from tests.guest import compile_c
+from tests.programs.debian import program as busybox
 
 HERE = Path(__file__).parent
 MS = 1_000_000
@@ -98,6 +99,13 @@ def test_ended_processes_leave_no_timer() -> None:
             states.append(state())
         assert states == [states[-1]] * len(states)
         assert states[0][1:3] == (0, 0)
+
+
+def test_the_machine_can_begin_in_1970() -> None:
+    """Does it boot with a CMOS clock that shows the first second, and tell the time?"""
+    with Session(seed=1, epoch=0) as session:
+        result = session.run([str(busybox("busybox")), "date", "-u", "+%Y-%m-%d %H:%M:%S"])
+    assert result.output == b"1970-01-01 00:00:00\n"
 
 
 def test_setting_the_wall_clock_moves_points_of_time() -> None:
