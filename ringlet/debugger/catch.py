@@ -33,6 +33,8 @@ from emulator.arch.exceptions import (
 from emulator.system import System
 from guest_kernel.hostcalls import Tracer
 from guest_kernel.layout.declare import PHYSICAL_MASK
+from guest_kernel.layout.hostcall import HostCall
+from guest_kernel.layout.mm_types import vm_data
 from guest_kernel.layout.ptrace import pt_regs
 from guest_kernel.layout.sched import task_struct
 from guest_kernel.signal.numbers import signal_name, signal_number
@@ -155,6 +157,30 @@ def _cow(debugger: Runner, _what: Sequence[str]) -> tuple[set[int], Check]:
         return None
 
     return places, check
+
+
+def hosted_copies(debugger: Runner) -> Callable[[int], None]:
+    """Return what is called behind each host call to tell of pages that it has copied itself.
+
+    So a system call does that stores to a shared page: no exception tells of that.
+    """
+    assert isinstance(debugger.system, View)
+    k = debugger.system.k
+
+    def copied() -> int:
+        counts = k.data(vm_data)
+        return counts.cow_copied + counts.cow_zero
+
+    before = copied()
+
+    def called(number: int) -> None:
+        nonlocal before
+        pages, before = copied() - before, copied()
+        if pages and number & 0xFF != HostCall.EXCEPTION:
+            debugger.event("cow", "", f"Copy-on-write: the kernel has stored to {pages} shared "
+                                      f"page{'s' * (pages > 1)} of task {debugger.pid}")
+
+    return called
 
 
 def _syscall(debugger: Runner, what: Sequence[str]) -> tuple[set[int], Check]:

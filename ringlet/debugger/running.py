@@ -294,6 +294,8 @@ class Runner(Target):
         For the CPU does not see what the hosted half stores.
         """
         watched = [p for p in points if isinstance(p, Watchpoint) and p.access != "read"]
+        copied = catch.hosted_copies(self) if self.session is not None and any(
+            isinstance(p, Catchpoint) and p.kind == "cow" for p in points) else None
         served = self.machine.host_call
 
         def serve(number: int) -> None:
@@ -301,8 +303,10 @@ class Runner(Target):
             served(number)
             if any(self._value(point) != point.old for point in watched):
                 self.machine.stop(Exit.STOPPED)
+            if copied is not None:
+                copied(number)
 
-        if watched and served is not None:
+        if (watched or copied is not None) and served is not None:
             self.machine.host_call = serve
         self.is_running = True
         try:
