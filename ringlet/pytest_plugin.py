@@ -1,13 +1,13 @@
 """The pytest plugin: fixtures for tests of programs, of the kernel and of the bare machine.
 
 It costs nothing where it is not used: what it needs is imported with the first fixture.  See
-docs/testing-with-ringlet.md.
+docs/plugin.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from emulator.bare import Bare
     from ringlet.session import Session
     from ringlet.testing import Asm, Guest
+
+Subject = TypeVar("Subject", "Bare", "Session")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -51,11 +53,23 @@ def _ringlet_machines() -> Iterator[Any]:
 
 
 @pytest.fixture
-def machine(request: pytest.FixtureRequest, _ringlet_machines: Any) -> Bare:
+def report_on(request: pytest.FixtureRequest) -> Callable[[Subject], Subject]:
+    """For fixtures that make a machine themselves: should the test fail, its report tells of it.
+
+    ``return report_on(Bare(...))``: it returns the ``Bare`` or ``Session`` that it is given.
+    """
+    def remember(subject: Subject) -> Subject:
+        request.node.stash[_SUBJECT] = subject
+        return subject
+
+    return remember
+
+
+@pytest.fixture
+def machine(request: pytest.FixtureRequest, _ringlet_machines: Any,
+            report_on: Callable[[Bare], Bare]) -> Bare:
     """A bare machine, as it was made: an ``emulator.bare.Bare``."""
-    bare: Bare = _ringlet_machines.bare(_options(request))
-    request.node.stash[_SUBJECT] = bare
-    return bare
+    return report_on(_ringlet_machines.bare(_options(request)))
 
 
 @pytest.fixture
@@ -67,11 +81,10 @@ def asm(machine: Bare) -> Asm:
 
 
 @pytest.fixture
-def kernel(request: pytest.FixtureRequest, _ringlet_machines: Any) -> Session:
+def kernel(request: pytest.FixtureRequest, _ringlet_machines: Any,
+           report_on: Callable[[Session], Session]) -> Session:
     """A machine with the kernel booted and nothing run on it yet: a ``Session``."""
-    session: Session = _ringlet_machines.session(_options(request))
-    request.node.stash[_SUBJECT] = session
-    return session
+    return report_on(_ringlet_machines.session(_options(request)))
 
 
 @pytest.fixture

@@ -160,6 +160,7 @@ class AsmResult:
         traps: all exceptions and interrupts.
         trap: the one that ended it; None: it reached its end.
         exit: what stopped the machine.
+        labels: addresses in the program.
         flags: RFLAGS.
         rax, rbx, …: the registers.
     """
@@ -170,6 +171,7 @@ class AsmResult:
         self.traps: list[Trap] = result.traps
         self.trap: Trap | None = result.trap
         self.exit: Exit = result.exit
+        self.labels: dict[str, int] = result.labels
         self.flags = Flags(result.regs["rflags"])
 
     def __getattr__(self, name: str) -> int:
@@ -195,9 +197,9 @@ class Asm:
             registers: with which it begins.
         """
         bare = self._bare
-        bare.assemble(source, ring)
+        labels = bare.assemble(source, ring)
         bare.begin(ring, **registers)
-        return AsmResult(bare, bare.go())
+        return AsmResult(bare, bare.go(labels=labels))
 
 
 # guest

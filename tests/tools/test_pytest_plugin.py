@@ -127,6 +127,32 @@ def test_a_failing_test_shows_its_machine_and_leaves_a_replay(project: pytest.Py
     assert (again.stdout, again.returncode) == (b"before\n", 128 + 11)
 
 
+def test_a_fixture_of_the_projects_own_is_reported_too(project: pytest.Pytester) -> None:
+    """Does `asm` work on a machine that the project makes, and the report tell of it?"""
+    project.makeconftest("""
+        import pytest
+        from emulator.bare import Bare
+
+        @pytest.fixture(params=["native", "python"])
+        def machine(request, report_on):
+            return report_on(Bare(microcode=request.param))
+    """)
+    project.makepyfile("""
+        from emulator.bare import USER_CODE
+
+        def test_it(asm, machine, request):
+            assert machine.cpu.microcode == request.node.callspec.params["machine"]
+            result = asm("there: mov rax, 0x1234", ring=3)
+            assert result.labels["there"] == USER_CODE
+            assert result.rax == 1
+    """)
+    result = project.runpytest_subprocess("-q")
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["*4660 == 1", "*ringlet: registers*", "*ringlet: back-trace*",
+                                 "*is a snapshot of the machine*"])
+    assert len(list((project.path / ".ringlet").glob("*.snapshot"))) == 2
+
+
 def test_a_failing_assembly_test_shows_the_walk_bit_by_bit(project: pytest.Pytester) -> None:
     """Are entries and flags that differ explained by their bits?"""
     project.makepyfile("""
