@@ -27,25 +27,21 @@ def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
 
 
 @pytest.fixture
-def make_machine(kind: str) -> Iterator[Callable[..., Machine]]:
+def make_machine(kind: str) -> Iterator[Callable[..., Bare]]:
     """The function that makes a machine, for tests that need several."""
-    machines: list[Machine] = []
+    made: list[Machine] = []
 
-    def make(mem: int = 4 << 20, **options: object) -> Machine:
+    def make(mem: int = 4 << 20, **options: object) -> Bare:
         microcode = "python" if kind == "python" else "native"
-        machines.append(Machine(mem, microcode=microcode, **options))
-        return machines[-1]
+        made.append(Machine(mem, microcode=microcode, **options))
+        return Bare(made[-1])
 
     yield make
-    for machine in machines:
+    for machine in made:
         machine.close()
 
 
 @pytest.fixture
-def make_bare(make_machine: Callable[..., Machine]) -> Callable[..., Bare]:
-    return lambda **options: Bare(make_machine(**options))
-
-
-@pytest.fixture
-def bare(make_bare: Callable[..., Bare]) -> Bare:
-    return make_bare()
+def machine(make_machine: Callable[..., Bare], report_on: Callable[[Bare], Bare]) -> Bare:
+    """A machine of the test's own, in place of the plugin's: tests also change its devices."""
+    return report_on(make_machine())

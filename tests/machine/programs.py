@@ -61,8 +61,8 @@ def hpet_timer(period: int, *, periodic: bool) -> str:
 """
 
 
-def map_hpet(bare: Bare) -> None:
-    bare.map(Hpet.BASE, Hpet.BASE, flags=PTE.P | PTE.RW | PTE.NX)
+def map_hpet(machine: Bare) -> None:
+    machine.map(Hpet.BASE, Hpet.BASE, flags=PTE.P | PTE.RW | PTE.NX)
 
 
 # Ring 0 sets up a periodic timer and goes to ring 3; its handlers count what arrives.  In the data
@@ -172,7 +172,7 @@ compute:
 """
 
 
-def everything(bare: Bare, *, period: int = 997, rounds: int = 12) -> dict[str, int]:
+def everything(machine: Bare, *, period: int = 997, rounds: int = 12) -> dict[str, int]:
     """Be about to run a program with timer interrupts, faults, traps, calls, ports and strings.
 
     It ends by itself.  The data page afterwards tells what happened when.
@@ -180,23 +180,23 @@ def everything(bare: Bare, *, period: int = 997, rounds: int = 12) -> dict[str, 
     Returns:
         The labels of the part in ring 3.
     """
-    map_hpet(bare)
-    labels = bare.assemble(KERNEL.format(
+    map_hpet(machine)
+    labels = machine.assemble(KERNEL.format(
         data=USER_DATA, stack=USER_STACK, code=USER_CODE, flags=RFLAGS.IF | RFLAGS.RESERVED1,
         pic=pic_init(0), hpet=hpet_timer(period, periodic=True)))
     for vector, name in ((TIMER_VECTOR, "timer"), (Vector.PF, "page_fault"), (Vector.GP, "gp"),
                          (Vector.UD, "skip_2")):
-        bare.gate(vector, labels[name])
-    bare.gate(Vector.BP, labels["breakpoint"], dpl=3)
-    program = bare.assemble(USER.format(data=USER_DATA, rounds=rounds), ring=3)
-    cpu = bare.cpu
+        machine.gate(vector, labels[name])
+    machine.gate(Vector.BP, labels["breakpoint"], dpl=3)
+    program = machine.assemble(USER.format(data=USER_DATA, rounds=rounds), ring=3)
+    cpu = machine.cpu
     cpu.write_msr(MSR.IA32_STAR, KERNEL_CS << 32 | USER32_CS << 48)
     cpu.write_msr(MSR.IA32_LSTAR, labels["system_call"])
     cpu.write_msr(MSR.IA32_FMASK, RFLAGS.IF | RFLAGS.DF)
     cpu.write_msr(MSR.IA32_TSC_AUX, 5)
     cpu.write_msr(MSR.IA32_EFER, cpu.read_msr(MSR.IA32_EFER) | EFER.SCE)
-    bare.write(USER_DATA + 0x100, bytes(range(100)))
-    bare.begin(0, rip=labels["setup"])
+    machine.write(USER_DATA + 0x100, bytes(range(100)))
+    machine.begin(0, rip=labels["setup"])
     return program
 
 

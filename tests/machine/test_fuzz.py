@@ -21,6 +21,7 @@ from emulator.cpu.control import Exit
 from emulator.devices.device import UnsupportedError
 from emulator.devices.hpet import Hpet
 from emulator.machine import Machine
+from ringlet.testing import Asm
 
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
 
@@ -61,22 +62,22 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 def new_bare(kind: str) -> Bare:
     """A machine with SYSCALL enabled, as a kernel has it."""
-    bare = Bare(Machine(4 << 20, microcode="native" if kind == "native" else "python"))
-    labels = bare.assemble(f"entry: mov rsp, {KERNEL_STACK:#x}\nint 0x81")
-    cpu = bare.cpu
+    machine = Bare(Machine(4 << 20, microcode="native" if kind == "native" else "python"))
+    labels = machine.assemble(f"entry: mov rsp, {KERNEL_STACK:#x}\nint 0x81")
+    cpu = machine.cpu
     cpu.write_msr(MSR.IA32_EFER, cpu.read_msr(MSR.IA32_EFER) | EFER.SCE)
     cpu.write_msr(MSR.IA32_STAR, KERNEL_CS << 32 | USER32_CS << 48)
     cpu.write_msr(MSR.IA32_LSTAR, labels["entry"])
     cpu.write_msr(MSR.IA32_FMASK, 0x4_7700)
-    return bare
+    return machine
 
 
 @pytest.fixture(scope="module")
 def shared(kind: str) -> Iterator[Bare]:
     """One machine for many programs of ring 3, which cannot harm it."""
-    bare = new_bare(kind)
-    yield bare
-    bare.machine.close()
+    machine = new_bare(kind)
+    yield machine
+    machine.machine.close()
 
 
 @settings(max_examples=400, deadline=None, phases=PHASES,
@@ -102,17 +103,17 @@ def test_ring_3_may_run_any_bytes(shared: Bare, code: bytes, registers: dict[str
 def test_ring_0_may_run_any_bytes(kind: str, code: bytes, registers: dict[str, int],
                                   rflags: int) -> None:
     """Does even a kernel gone wild end in a way that has a name, within its time?"""
-    bare = new_bare(kind)
+    machine = new_bare(kind)
     try:
-        bare.place(code)
-        bare.begin(0, rflags=rflags, **registers)
-        result = bare.go(bare.machine.clock + 3000)
+        machine.place(code)
+        machine.begin(0, rflags=rflags, **registers)
+        result = machine.go(machine.machine.clock + 3000)
         assert result.exit in (Exit.STOPPED, Exit.TIMER, Exit.HALT, Exit.SHUTDOWN,
                                Exit.DEBUG_EXIT), result
     except UnsupportedError:
         pass  # a device was asked for what it does not offer, and said so
     finally:
-        bare.machine.close()
+        machine.machine.close()
 
 
 LOCKED = ["f00fa3d8", "f00fabd8", "f00fb3d8", "f00fbbd8", "f00fbae805", "f0480fbaf805",
@@ -120,7 +121,7 @@ LOCKED = ["f00fa3d8", "f00fabd8", "f00fb3d8", "f00fbbd8", "f00fbae805", "f0480fb
 
 
 @pytest.mark.parametrize("code", LOCKED)
-def test_locked_bit_test_of_a_register_is_undefined(bare: Bare, code: str) -> None:
+def test_locked_bit_test_of_a_register_is_undefined(machine: Bare, code: str) -> None:
     """The engine calls abort() over these: is it #UD at the instruction, with those before done?
 
     bad: ring 3 has ended the host's process.
@@ -128,24 +129,24 @@ def test_locked_bit_test_of_a_register_is_undefined(bare: Bare, code: str) -> No
     data = ",".join(f"0x{byte:02x}" for byte in bytes.fromhex(code))
     source = f"inc ecx\nmov [rsi], ecx\njmp go\ngo: inc edx\nadd edx, 2\nhere: .byte {data}\nnop"
     for _ in range(3):
-        result = bare.run(source, ring=3, rsi=USER_DATA)
+        result = machine.run(source, ring=3, rsi=USER_DATA)
         assert result.trap is not None
         assert (result.trap.vector, result.rip) == (Vector.UD, result.labels["here"])
         assert (result.rcx, result.rdx) == (1, 3)
-    bare.on_trap[Vector.UD] = lambda trap: bare.change(rip=trap.rip + len(code) // 2)
-    assert bare.run(source, ring=3, rsi=USER_DATA).ended
+    machine.on_trap[Vector.UD] = lambda trap: machine.change(rip=trap.rip + len(code) // 2)
+    assert machine.run(source, ring=3, rsi=USER_DATA).ended
 
 
-def test_locked_bit_test_of_memory_is_allowed(bare: Bare) -> None:
+def test_locked_bit_test_of_memory_is_allowed(asm: Asm) -> None:
     """And is the form that processors have not refused?"""
-    result = bare.run("lock bts dword ptr [rsi], 5\nmov eax, [rsi]", ring=3, rsi=USER_DATA)
+    result = asm("lock bts dword ptr [rsi], 5\nmov eax, [rsi]", ring=3, rsi=USER_DATA)
     assert (result.ended, result.rax) == (True, 32)
 
 
-def test_time_of_an_abandoned_translation_is_exact(bare: Bare) -> None:
+def test_time_of_an_abandoned_translation_is_exact(asm: Asm) -> None:
     """Does the clock count just what was executed before the instruction?"""
-    clean = bare.run("rdtsc\nnop\nnop\nnop\nhere: ud2", ring=3)
-    locked = bare.run("rdtsc\nnop\nnop\nnop\nhere: .byte 0xf0, 0x0f, 0xab, 0xd8", ring=3)
+    clean = asm("rdtsc\nnop\nnop\nnop\nhere: ud2", ring=3)
+    locked = asm("rdtsc\nnop\nnop\nnop\nhere: .byte 0xf0, 0x0f, 0xab, 0xd8", ring=3)
     assert clean.trap is not None
     assert locked.trap is not None
     assert locked.trap.vector == Vector.UD

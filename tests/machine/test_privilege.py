@@ -19,6 +19,7 @@ from emulator.arch.exceptions import Vector
 from emulator.arch.registers import CR4, EFER, MSR, RFLAGS
 from emulator.bare import USER_CODE, USER_DATA, USER_STACK, Bare
 from emulator.cpu.control import Exit
+from ringlet.testing import Asm
 
 PRIVILEGED = [
     "hlt", "cli", "sti", "rdmsr", "wrmsr", "clts", "invd", "wbinvd", "lmsw ax", "swapgs",
@@ -32,50 +33,51 @@ PORTS = ["in al, 0x60", "in ax, dx", "in eax, 0xf0", "out 0x60, al", "out dx, ea
 
 
 @pytest.mark.parametrize("instruction", [*PRIVILEGED, *PORTS])
-def test_privileged_instruction_is_gp_in_ring_3(bare: Bare, instruction: str) -> None:
+def test_privileged_instruction_is_gp_in_ring_3(machine: Bare, instruction: str) -> None:
     """Is it #GP(0) at the instruction, with no register changed?
 
     bad: it is executed, or another exception, or the machine does not go on.
     """
-    bare.cpu.write_msr(MSR.IA32_EFER, bare.cpu.read_msr(MSR.IA32_EFER) | EFER.SCE)  # for SYSRET
-    control = {name: getattr(bare.cpu.regs, name) for name in ("cr0", "cr3", "cr4", "dr0", "dr7")}
-    result = bare.run(f"mov ecx, 4\nhere: {instruction}\nafter: nop", ring=3, rbx=USER_DATA,
-                      rdi=USER_DATA, rsi=USER_DATA, rax=0x1234, rdx=0x60)
+    cpu = machine.cpu
+    cpu.write_msr(MSR.IA32_EFER, cpu.read_msr(MSR.IA32_EFER) | EFER.SCE)  # for SYSRET
+    control = {name: getattr(cpu.regs, name) for name in ("cr0", "cr3", "cr4", "dr0", "dr7")}
+    result = machine.run(f"mov ecx, 4\nhere: {instruction}\nafter: nop", ring=3, rbx=USER_DATA,
+                         rdi=USER_DATA, rsi=USER_DATA, rax=0x1234, rdx=0x60)
     assert result.trap is not None
     assert (result.trap.vector, result.trap.error_code) == (Vector.GP, 0)
     assert result.rip == result.labels["here"]
     assert (result.rax, result.rbx, result.rcx, result.rdx) == (0x1234, USER_DATA, 4, 0x60)
     assert (result.rsi, result.rdi, result.rsp) == (USER_DATA, USER_DATA, USER_STACK)
-    assert control == {name: getattr(bare.cpu.regs, name) for name in control}
+    assert control == {name: getattr(machine.cpu.regs, name) for name in control}
     assert result.calls == []
-    assert bare.run("mov eax, 5", ring=3).rax == 5
+    assert machine.run("mov eax, 5", ring=3).rax == 5
 
 
 @pytest.mark.parametrize("iopl", [0, 1, 2])
-def test_cli_and_sti_obey_iopl(bare: Bare, iopl: int) -> None:
+def test_cli_and_sti_obey_iopl(asm: Asm, iopl: int) -> None:
     """Are they #GP while CPL is more than IOPL, and allowed at IOPL 3?"""
     flags = RFLAGS.RESERVED1 | iopl << 12
     for instruction in ("cli", "sti"):
-        result = bare.run(instruction, ring=3, rflags=flags)
+        result = asm(instruction, ring=3, rflags=flags)
         assert result.trap is not None
         assert result.trap.vector == Vector.GP
-    result = bare.run("sti\npushfq\npop rax\ncli\npushfq\npop rbx", ring=3,
-                      rflags=RFLAGS.RESERVED1 | RFLAGS.IOPL)
+    result = asm("sti\npushfq\npop rax\ncli\npushfq\npop rbx", ring=3,
+                 rflags=RFLAGS.RESERVED1 | RFLAGS.IOPL)
     assert (result.rax & RFLAGS.IF, result.rbx & RFLAGS.IF) == (RFLAGS.IF, 0)
 
 
-def test_popf_of_ring_3_changes_neither_iopl_nor_if(bare: Bare) -> None:
+def test_popf_of_ring_3_changes_neither_iopl_nor_if(asm: Asm) -> None:
     """Are the bits that it may not set silently kept?"""
     flags = RFLAGS.IOPL | RFLAGS.IF | RFLAGS.CF | RFLAGS.RESERVED1
-    result = bare.run("push rcx\npopfq\npushfq\npop rax", ring=3, rcx=flags)
+    result = asm("push rcx\npopfq\npushfq\npop rax", ring=3, rcx=flags)
     assert result.rax & (RFLAGS.IOPL | RFLAGS.IF | RFLAGS.CF) == RFLAGS.CF
 
 
 @pytest.mark.parametrize("segment", ["ds", "es", "fs", "gs", "ss"])
 @pytest.mark.parametrize("selector", [KERNEL_DS, KERNEL_CS, 0xFF8, TSS_SELECTOR])
-def test_segment_of_the_kernel_cannot_be_loaded(bare: Bare, segment: str, selector: int) -> None:
+def test_segment_of_the_kernel_cannot_be_loaded(asm: Asm, segment: str, selector: int) -> None:
     """Is a selector that ring 3 may not have #GP of it?"""
-    result = bare.run(f"here: mov {segment}, eax", ring=3, rax=selector | 3)
+    result = asm(f"here: mov {segment}, eax", ring=3, rax=selector | 3)
     assert result.trap is not None
     assert (result.trap.vector, result.trap.error_code) == (Vector.GP, selector)
     assert result.rip == result.labels["here"]
@@ -83,9 +85,9 @@ def test_segment_of_the_kernel_cannot_be_loaded(bare: Bare, segment: str, select
 
 @pytest.mark.parametrize("segment", ["ds", "es", "fs", "gs"])
 @pytest.mark.parametrize("selector", [0, 3, USER_DS, USER_CS, USER32_CS])
-def test_segment_of_ring_3_and_null_can_be_loaded(bare: Bare, segment: str, selector: int) -> None:
+def test_segment_of_ring_3_and_null_can_be_loaded(asm: Asm, segment: str, selector: int) -> None:
     """Is what Linux allows allowed?"""
-    result = bare.run(f"mov {segment}, eax\nmov ecx, {segment}", ring=3, rax=selector)
+    result = asm(f"mov {segment}, eax\nmov ecx, {segment}", ring=3, rax=selector)
     assert result.ended
     assert result.rcx & 0xFFFF == selector
 
@@ -93,19 +95,19 @@ def test_segment_of_ring_3_and_null_can_be_loaded(bare: Bare, segment: str, sele
 @pytest.mark.parametrize(("cs", "ss", "error_code"), [
     (KERNEL_CS, KERNEL_DS, KERNEL_CS), (KERNEL_CS | 3, USER_DS, KERNEL_CS), (0, USER_DS, 0),
     (USER_DS, USER_DS, USER_DS & ~3), (USER_CS, KERNEL_DS, KERNEL_DS)])
-def test_iretq_of_ring_3_cannot_raise_its_privilege(bare: Bare, cs: int, ss: int,
+def test_iretq_of_ring_3_cannot_raise_its_privilege(asm: Asm, cs: int, ss: int,
                                                     error_code: int) -> None:
     """Is a frame with a kernel selector #GP of the selector?"""
-    result = bare.run(f"push {ss}\npush rsp\npush 2\npush {cs}\nlea rax, [rip + go]\npush rax\n"
-                      "here: iretq\ngo: nop", ring=3)
+    result = asm(f"push {ss}\npush rsp\npush 2\npush {cs}\nlea rax, [rip + go]\npush rax\n"
+                 "here: iretq\ngo: nop", ring=3)
     assert result.trap is not None
     assert (result.trap.vector, result.trap.error_code) == (Vector.GP, error_code)
     assert result.trap.regs["cs"] == USER_CS
 
 
-def test_far_return_of_ring_3_may_change_to_32_bit_code_and_back(bare: Bare) -> None:
+def test_far_return_of_ring_3_may_change_to_32_bit_code_and_back(asm: Asm) -> None:
     """May a program run in compatibility mode, and does its SYSCALL stay closed?"""
-    result = bare.run(f"""
+    result = asm(f"""
         push {USER32_CS}
         lea rax, [rip + code32]
         push rax
@@ -124,39 +126,39 @@ def test_far_return_of_ring_3_may_change_to_32_bit_code_and_back(bare: Bare) -> 
     assert result.cs == USER_CS
 
 
-def test_call_gates_do_not_exist(bare: Bare) -> None:
+def test_call_gates_do_not_exist(machine: Bare) -> None:
     """Is a far jump to a system descriptor of the GDT #GP?"""
-    bare.write(USER_DATA, (0).to_bytes(4, "little") + (TSS_SELECTOR | 3).to_bytes(2, "little"))
-    result = bare.run(".byte 0xff, 0x2b", ring=3, rbx=USER_DATA)  # jmp far [rbx]
+    machine.write(USER_DATA, (0).to_bytes(4, "little") + (TSS_SELECTOR | 3).to_bytes(2, "little"))
+    result = machine.run(".byte 0xff, 0x2b", ring=3, rbx=USER_DATA)  # jmp far [rbx]
     assert result.trap is not None
     assert (result.trap.vector, result.trap.error_code) == (Vector.GP, TSS_SELECTOR)
 
 
-def test_rdtsc_with_tsd_is_gp_in_ring_3(bare: Bare) -> None:
+def test_rdtsc_with_tsd_is_gp_in_ring_3(machine: Bare) -> None:
     """Does CR4.TSD close the time-stamp counter to ring 3, and not to ring 0?"""
     tsd = 1 << 2
-    assert bare.run("rdtsc\nrdtscp", ring=3).ended
-    bare.cpu.regs.cr4 = bare.cpu.regs.cr4 | tsd
+    assert machine.run("rdtsc\nrdtscp", ring=3).ended
+    machine.cpu.regs.cr4 = machine.cpu.regs.cr4 | tsd
     for instruction in ("rdtsc", "rdtscp"):
-        result = bare.run(f"here: {instruction}", ring=3)
+        result = machine.run(f"here: {instruction}", ring=3)
         assert result.trap is not None
         assert (result.trap.vector, result.rip) == (Vector.GP, result.labels["here"])
-        assert bare.run(instruction).ended
+        assert machine.run(instruction).ended
 
 
-def test_sgdt_and_smsw_are_allowed_in_ring_3(bare: Bare) -> None:
+def test_sgdt_and_smsw_are_allowed_in_ring_3(machine: Bare) -> None:
     """Without UMIP, may ring 3 read what the manual lets it read?"""
-    assert not bare.cpu.regs.cr4 & 1 << 11
+    assert not machine.cpu.regs.cr4 & 1 << 11
     assert CR4.PAE
-    result = bare.run("sgdt [rbx]\nsidt [rbx+16]\nsmsw rax\nstr ecx\nsldt edx", ring=3,
-                      rbx=USER_DATA)
+    result = machine.run("sgdt [rbx]\nsidt [rbx+16]\nsmsw rax\nstr ecx\nsldt edx", ring=3,
+                         rbx=USER_DATA)
     assert result.ended
     assert result.rcx == TSS_SELECTOR
 
 
-def test_ring_0_does_what_ring_3_may_not(bare: Bare) -> None:
+def test_ring_0_does_what_ring_3_may_not(asm: Asm) -> None:
     """Are MSRs, control registers and SWAPGS native in ring 0?"""
-    result = bare.run(f"""
+    result = asm(f"""
         mov ecx, {int(MSR.IA32_KERNEL_GS_BASE):#x}
         mov eax, 0x1234
         xor edx, edx
@@ -172,20 +174,20 @@ def test_ring_0_does_what_ring_3_may_not(bare: Bare) -> None:
     assert result.rbx >> 31 & 1
 
 
-def test_host_call_is_ring_0s_alone(bare: Bare) -> None:
+def test_host_call_is_ring_0s_alone(machine: Bare) -> None:
     """Even with IOPL 3 or an open bitmap, does port 0xf0 call nobody for ring 3?"""
-    result = bare.run("mov al, 9\nout 0xf0, al\njmp a\na:", ring=3,
-                      rflags=RFLAGS.IOPL | RFLAGS.RESERVED1)
+    result = machine.run("mov al, 9\nout 0xf0, al\njmp a\na:", ring=3,
+                         rflags=RFLAGS.IOPL | RFLAGS.RESERVED1)
     assert result.ended
-    bare.allow_ports(range(0xF0, 0xF1))
-    again = bare.run("mov al, 9\nout 0xf0, al\njmp a\na:", ring=3)
+    machine.allow_ports(range(0xF0, 0xF1))
+    again = machine.run("mov al, 9\nout 0xf0, al\njmp a\na:", ring=3)
     assert again.ended
     assert (result.calls, again.calls) == ([], [])
 
 
-def test_debug_exit_is_closed_to_ring_3(bare: Bare) -> None:
+def test_debug_exit_is_closed_to_ring_3(asm: Asm) -> None:
     """Can a program not end the machine?"""
-    result = bare.run("mov al, 9\nout 0xf4, al\njmp a\na:", ring=3)
+    result = asm("mov al, 9\nout 0xf4, al\njmp a\na:", ring=3)
     assert result.trap is not None
     assert result.trap.vector == Vector.GP
     assert result.exit is not Exit.DEBUG_EXIT

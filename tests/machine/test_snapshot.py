@@ -38,43 +38,43 @@ print(outcome(machine))
 @pytest.fixture(scope="module")
 def reference() -> tuple[object, ...]:
     """What the program that uses everything comes to in one run."""
-    bare = Bare(Machine(4 << 20))
-    everything(bare)
-    assert bare.go().ended
-    return outcome(bare.machine)
+    machine = Bare(Machine(4 << 20))
+    everything(machine)
+    assert machine.go().ended
+    return outcome(machine.machine)
 
 
-def half_way(bare: Bare, clocks: int = 5000) -> Snapshot:
-    everything(bare)
-    assert bare.go(bare.machine.clock + clocks).exit is Exit.TIMER
-    return bare.machine.snapshot()
+def half_way(machine: Bare, clocks: int = 5000) -> Snapshot:
+    everything(machine)
+    assert machine.go(machine.machine.clock + clocks).exit is Exit.TIMER
+    return machine.machine.snapshot()
 
 
-def test_taking_snapshots_changes_nothing(bare: Bare, reference: tuple[object, ...]) -> None:
+def test_taking_snapshots_changes_nothing(machine: Bare, reference: tuple[object, ...]) -> None:
     """Is the end the same if a snapshot is taken, and restored, at every turn?"""
-    everything(bare)
+    everything(machine)
     for turn in range(100_000):
-        if bare.go(bare.machine.clock + 499).exit is not Exit.TIMER:
+        if machine.go(machine.machine.clock + 499).exit is not Exit.TIMER:
             break
-        taken = bare.machine.snapshot()
+        taken = machine.machine.snapshot()
         if turn % 3 == 0:
-            bare.machine.restore(taken)
-    assert outcome(bare.machine) == reference
+            machine.machine.restore(taken)
+    assert outcome(machine.machine) == reference
 
 
-def test_a_machine_goes_back_as_often_as_wanted(bare: Bare,
+def test_a_machine_goes_back_as_often_as_wanted(machine: Bare,
                                                 reference: tuple[object, ...]) -> None:
     """Does every run from a snapshot come to the same end, whatever happened between?"""
-    taken = half_way(bare)
+    taken = half_way(machine)
     later = None
     for _ in range(3):
-        assert bare.go().ended
-        assert outcome(bare.machine) == reference
-        later = later or bare.machine.snapshot()
-        bare.machine.restore(taken)
-        assert bare.machine.clock == taken.clock
-    bare.machine.restore(later)
-    assert outcome(bare.machine) == reference
+        assert machine.go().ended
+        assert outcome(machine.machine) == reference
+        later = later or machine.machine.snapshot()
+        machine.machine.restore(taken)
+        assert machine.machine.clock == taken.clock
+    machine.machine.restore(later)
+    assert outcome(machine.machine) == reference
 
 
 @settings(max_examples=15, deadline=None)
@@ -82,85 +82,85 @@ def test_a_machine_goes_back_as_often_as_wanted(bare: Bare,
 def test_random_walks_through_time_end_the_same(reference: tuple[object, ...],
                                                 steps: list[tuple[int, int]]) -> None:
     """From any of the snapshots that a random walk has taken, is the end the one end?"""
-    bare = Bare(Machine(4 << 20))
-    everything(bare)
-    taken = [bare.machine.snapshot()]
+    machine = Bare(Machine(4 << 20))
+    everything(machine)
+    taken = [machine.machine.snapshot()]
     for clocks, back in steps:
-        bare.machine.restore(taken[back % len(taken)])
-        if bare.go(bare.machine.clock + clocks).exit is Exit.TIMER:
-            taken.append(bare.machine.snapshot())
-    assert bare.go().ended
-    assert outcome(bare.machine) == reference
-    bare.machine.close()
+        machine.machine.restore(taken[back % len(taken)])
+        if machine.go(machine.machine.clock + clocks).exit is Exit.TIMER:
+            taken.append(machine.machine.snapshot())
+    assert machine.go().ended
+    assert outcome(machine.machine) == reference
+    machine.machine.close()
 
 
-def test_code_that_differs_is_translated_anew(bare: Bare) -> None:
+def test_code_that_differs_is_translated_anew(machine: Bare) -> None:
     """After a restore, does the code run that was there, not what was translated since?"""
-    assert bare.run("mov eax, 1").rax == 1
-    taken = bare.machine.snapshot()
-    assert bare.run("mov eax, 2").rax == 2
-    newer = bare.machine.snapshot()
-    bare.machine.restore(taken)
-    assert bare.run(None).rax == 1
-    bare.machine.restore(newer)
-    assert bare.run(None).rax == 2
+    assert machine.run("mov eax, 1").rax == 1
+    taken = machine.machine.snapshot()
+    assert machine.run("mov eax, 2").rax == 2
+    newer = machine.machine.snapshot()
+    machine.machine.restore(taken)
+    assert machine.run(None).rax == 1
+    machine.machine.restore(newer)
+    assert machine.run(None).rax == 2
 
 
-def test_code_that_the_guest_has_changed_is_translated_anew(bare: Bare) -> None:
+def test_code_that_the_guest_has_changed_is_translated_anew(machine: Bare) -> None:
     """The same, if the guest itself has stored to its code."""
-    bare.assemble("mov eax, 1")
-    taken = bare.machine.snapshot()
+    machine.assemble("mov eax, 1")
+    taken = machine.machine.snapshot()
     for _ in range(2):
-        assert bare.run(None).rax == 1
-        bare.ram.u8[KERNEL_CODE + 0x100 : KERNEL_CODE + 0x10A] = (
+        assert machine.run(None).rax == 1
+        machine.ram.u8[KERNEL_CODE + 0x100 : KERNEL_CODE + 0x10A] = (
             b"\xc6\x05" + (-0x100 - 7 + 1 & 0xFFFF_FFFF).to_bytes(4, "little") + b"\x09\xf4\0\0")
-        bare.begin(0, rip=KERNEL_CODE + 0x100)
-        assert bare.go().exit is Exit.HALT
-        assert bare.run(None).rax == 9
-        bare.machine.restore(taken)
+        machine.begin(0, rip=KERNEL_CODE + 0x100)
+        assert machine.go().exit is Exit.HALT
+        assert machine.run(None).rax == 9
+        machine.machine.restore(taken)
 
 
-def test_two_machines_go_on_apart(bare: Bare, reference: tuple[object, ...]) -> None:
+def test_two_machines_go_on_apart(machine: Bare, reference: tuple[object, ...]) -> None:
     """Does neither of a fork see what the other stores?"""
-    half_way(bare)
-    second = bare.machine.fork()
+    half_way(machine)
+    second = machine.machine.fork()
     try:
-        bare.write(USER_DATA, b"first   ")
+        machine.write(USER_DATA, b"first   ")
         assert second.cpu.read_linear(USER_DATA, 8) != b"first   "
         second.ram.write(KERNEL_CODE, bytes(64))
-        bare.machine.restore(half := bare.machine.snapshot())
-        assert bare.read(USER_DATA, 8) == b"first   "
+        machine.machine.restore(half := machine.machine.snapshot())
+        assert machine.read(USER_DATA, 8) == b"first   "
         assert half.pages[KERNEL_CODE] != bytes(second.ram.u8[KERNEL_CODE : KERNEL_CODE + 4096])
     finally:
         second.close()
 
 
-def test_input_under_way_is_part_of_it(bare: Bare) -> None:
+def test_input_under_way_is_part_of_it(machine: Bare) -> None:
     """Does what the host has offered to the console, but the guest not read, come back?"""
-    bare.machine.uart.feed(b"typed ahead")
-    taken = bare.machine.snapshot()
-    bare.machine.uart.state.wire.clear()
-    bare.machine.restore(taken)
-    assert bytes(bare.machine.uart.state.wire) == b"typed ahead"
+    machine.machine.uart.feed(b"typed ahead")
+    taken = machine.machine.snapshot()
+    machine.machine.uart.state.wire.clear()
+    machine.machine.restore(taken)
+    assert bytes(machine.machine.uart.state.wire) == b"typed ahead"
     assert taken.devices["uart"]["wire"] == b"typed ahead"
 
 
-def test_a_snapshot_shares_nothing_with_its_machine(bare: Bare) -> None:
+def test_a_snapshot_shares_nothing_with_its_machine(machine: Bare) -> None:
     """Does a run after it leave it alone?"""
-    taken = half_way(bare)
+    taken = half_way(machine)
     copy = deepcopy(taken)
-    bare.go()
+    machine.go()
     assert taken == copy
 
 
 # Files
 
 
-def test_a_file_holds_all_of_it(bare: Bare, tmp_path: Path) -> None:
+def test_a_file_holds_all_of_it(machine: Bare, tmp_path: Path) -> None:
     """Is what is read what was written, notes included?"""
-    half_way(bare)
-    bare.machine.uart.feed(b"\x00\xff")
-    taken = bare.machine.snapshot({"kernel": "none", "what": "ünïcode"})
+    half_way(machine)
+    machine.machine.uart.feed(b"\x00\xff")
+    taken = machine.machine.snapshot({"kernel": "none", "what": "ünïcode"})
     write_file(taken, tmp_path / "s")
     read = read_file(tmp_path / "s")
     assert (read.mem, read.engine, read.cpu, read.pages, read.notes) == (
@@ -172,29 +172,29 @@ def test_a_file_holds_all_of_it(bare: Bare, tmp_path: Path) -> None:
     machine.close()
 
 
-def test_equal_pages_are_written_once(bare: Bare, tmp_path: Path) -> None:
+def test_equal_pages_are_written_once(machine: Bare, tmp_path: Path) -> None:
     """Does a hundred times the same page cost what it costs once?"""
     page = blake2b(b"page").digest() * 64
     sizes = []
     for count in (1, 100):
         for index in range(count):
-            bare.ram.write((1 << 21) + index * 4096, page)
-        write_file(bare.machine.snapshot(), tmp_path / "s")
+            machine.ram.write((1 << 21) + index * 4096, page)
+        write_file(machine.machine.snapshot(), tmp_path / "s")
         sizes.append((tmp_path / "s").stat().st_size)
     assert sizes[1] - sizes[0] < 1000
 
 
 @pytest.mark.parametrize("microcode", ["native", "python"])
-def test_another_process_goes_on_bit_for_bit(make_bare: Callable[..., Bare], tmp_path: Path,
+def test_another_process_goes_on_bit_for_bit(make_machine: Callable[..., Bare], tmp_path: Path,
                                              microcode: str) -> None:
     """Does a file's machine, in a new process and on either microcode, end as the first does?"""
-    bare = make_bare()
-    write_file(half_way(bare), tmp_path / "s")
-    assert bare.go().ended
+    machine = make_machine()
+    write_file(half_way(machine), tmp_path / "s")
+    assert machine.go().ended
     done = subprocess.run([sys.executable, "-c", ANOTHER_PROCESS, HERE, tmp_path / "s", microcode],
                           capture_output=True, text=True, check=False)
     assert done.stderr == ""
-    assert done.stdout == f"HOST_CALL\n{outcome(bare.machine)}\n"
+    assert done.stdout == f"HOST_CALL\n{outcome(machine.machine)}\n"
 
 
 def damaged(path: Path, change: Callable[[bytearray], object]) -> Path:
@@ -211,10 +211,10 @@ def seal(data: bytearray) -> None:
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    bare = Bare(Machine(4 << 20))
+    machine = Bare(Machine(4 << 20))
     path: Path = tmp_path_factory.mktemp("snapshot") / "s"
-    write_file(bare.machine.snapshot(), path)
-    bare.machine.close()
+    write_file(machine.machine.snapshot(), path)
+    machine.machine.close()
     return path
 
 
@@ -264,11 +264,11 @@ def test_a_header_that_makes_no_sense_is_refused(file: Path, old: str, new: str)
         read_file(damaged(file, change))
 
 
-def test_a_machine_refuses_what_does_not_fit(bare: Bare) -> None:
+def test_a_machine_refuses_what_does_not_fit(machine: Bare) -> None:
     """Is a snapshot of another size, engine or kind refused, and the machine as it was?"""
-    taken = half_way(bare)
-    bare.go(bare.machine.clock + 100)
-    before = outcome(bare.machine)
+    taken = half_way(machine)
+    machine.go(machine.machine.clock + 100)
+    before = outcome(machine.machine)
     for wrong, reason in (
         (taken._replace(mem=8 << 20), "of a machine of 8192 KiB; this one has 4096 KiB"),
         (taken._replace(engine="Unicorn 9"), "needs Unicorn 9; this is Unicorn 2"),
@@ -281,25 +281,25 @@ def test_a_machine_refuses_what_does_not_fit(bare: Bare) -> None:
             **taken.devices["uart"], "wire": [7, 900]}}), "range"),
     ):
         with pytest.raises(SnapshotError, match=reason):
-            bare.machine.restore(wrong)
-        assert outcome(bare.machine) == before
+            machine.machine.restore(wrong)
+        assert outcome(machine.machine) == before
     for wrong in (taken._replace(mem=17), taken._replace(mem=1 << 40)):
         with pytest.raises(SnapshotError, match="not the state of such a machine"):
             Machine.of(wrong)
 
 
-def test_a_write_that_fails_leaves_the_file_before(bare: Bare, tmp_path: Path,
+def test_a_write_that_fails_leaves_the_file_before(machine: Bare, tmp_path: Path,
                                                    monkeypatch: pytest.MonkeyPatch) -> None:
     """If the disk is full, is the older file whole, and nothing else left?"""
-    write_file(half_way(bare), tmp_path / "s")
+    write_file(half_way(machine), tmp_path / "s")
     old = (tmp_path / "s").read_bytes()
 
     def full(_file: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(snapshots.os, "fsync", full)
-    bare.go(bare.machine.clock + 100)
+    machine.go(machine.machine.clock + 100)
     with pytest.raises(OSError, match="No space"):
-        write_file(bare.machine.snapshot(), tmp_path / "s")
+        write_file(machine.machine.snapshot(), tmp_path / "s")
     assert (tmp_path / "s").read_bytes() == old
     assert [path.name for path in tmp_path.iterdir()] == ["s"]

@@ -55,7 +55,7 @@ class Twins:
     ``entries``: for each structure's page, the places of the four entries that map it.
     """
 
-    bare: Bare
+    machine: Bare
     cpu: TwinCpu
     entries: list[list[int]]
     base: State
@@ -85,28 +85,28 @@ class Twins:
 def twins() -> Iterator[Twins]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("emulator.machine.Cpu", TwinCpu)
-        bare = Bare(Machine(2 << 20, microcode="native"))
-    cpu = bare.cpu
+        machine = Bare(Machine(2 << 20, microcode="native"))
+    cpu = machine.cpu
     assert isinstance(cpu, TwinCpu)
     for va, pa, pages in ((IDT_VA, IDT, 1), (GDT_VA, GDT, 1), (TSS_VA, TSS, 3),
-                          (STACK_VA, bare.frame(), 1), (STACK_VA + 0x1000, bare.frame(), 1)):
+                          (STACK_VA, machine.frame(), 1), (STACK_VA + 0x1000, machine.frame(), 1)):
         for page in range(pages):
-            bare.map(va + page * 0x1000, pa + page * 0x1000,
-                     flags=PTE.P | PTE.RW | PTE.NX | PTE.A | PTE.D)
-    entries = [[bare.entry(va, level) >> 3 for level in range(4)]
+            machine.map(va + page * 0x1000, pa + page * 0x1000,
+                        flags=PTE.P | PTE.RW | PTE.NX | PTE.A | PTE.D)
+    entries = [[machine.entry(va, level) >> 3 for level in range(4)]
                for va in (IDT_VA, GDT_VA, TSS_VA, STACK_VA, STACK_VA + 0x1000)]
     for places in entries:
         for place in places:  # what walks follow has been followed before
-            bare.ram.u64[place] |= PTE.A
+            machine.ram.u64[place] |= PTE.A
     for selector, value in ((0x50, USER_CODE_DESCRIPTOR), (0x58, KERNEL_CODE_DESCRIPTOR | 1 << 42),
                             (0x60, KERNEL_CODE_DESCRIPTOR & ~(1 << 53)),
                             (0x68, KERNEL_CODE_DESCRIPTOR | 1 << 54),
                             (0x70, KERNEL_CODE_DESCRIPTOR & ~(1 << 47))):
-        bare.descriptor(selector, value)
+        machine.descriptor(selector, value)
     base, comparer = State(cpu), Comparer(cpu)
     base.save(words_only=False)
-    yield Twins(bare, cpu, entries, base, comparer)
-    bare.machine.close()
+    yield Twins(machine, cpu, entries, base, comparer)
+    machine.machine.close()
 
 
 def mostly(value: object, *others: object) -> st.SearchStrategy[Any]:
@@ -155,7 +155,7 @@ def test_delivery_from_arbitrary_states_is_the_same(twins: Twins, data: st.DataO
     """Gates, selectors, stacks, limits, page-table bits, modes: do both twins end alike?"""
     draw = data.draw
     context = twins.begin()
-    lay, ram = context.layout, twins.bare.ram
+    lay, ram = context.layout, twins.machine.ram
     vector = draw(st.one_of(st.sampled_from([14, 13, 8, 6, 3, 1, 0x80]), st.integers(0, 255)))
     is_int = draw(st.booleans())
     ring = draw(st.sampled_from([0, 3]))
@@ -279,7 +279,7 @@ def test_block_hook_from_arbitrary_states_is_the_same(
         control.RESUMED_INSIDE: int(inside), control.WAIT_IF: int(waits),
         control.SLICE_END: slice_end, control.EXIT: 0, control.RING0_TIMES: 0}, last, 0)
     if times is not None:
-        twins.bare.ram.write(RSP0 - 16, struct.pack("<2Q", *times))
+        twins.machine.ram.write(RSP0 - 16, struct.pack("<2Q", *times))
         twins.cpu.count_ring0(RSP0 - 16)
     twins.call("on_block", context, start, size)
 
@@ -291,8 +291,8 @@ def test_what_programs_do_all_the_time_is_native(twins: Twins) -> None:
     cpu.flush_tlb()
     cpu.slow = 0
     cpu.compared = dict.fromkeys(cpu.compared, 0)
-    everything(twins.bare, rounds=6)
-    assert twins.bare.go().ended
+    everything(twins.machine, rounds=6)
+    assert twins.machine.go().ended
     assert cpu.compared["on_intr"] >= 6 * 4
     assert cpu.compared["on_syscall"] == 6
     assert cpu.compared["on_rdtsc"] >= 6
@@ -304,6 +304,6 @@ def test_what_programs_do_all_the_time_is_native(twins: Twins) -> None:
 def test_native_microcode_can_be_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the host grants no executable memory, does the machine come up on the reference?"""
     monkeypatch.setattr("emulator.cpu.cpu.supported", lambda: False)
-    bare = Bare(Machine(4 << 20))
-    assert bare.cpu.microcode == "python"
-    assert bare.run("ud2", ring=3).traps[0].vector == Vector.UD
+    machine = Bare(Machine(4 << 20))
+    assert machine.cpu.microcode == "python"
+    assert machine.run("ud2", ring=3).traps[0].vector == Vector.UD
