@@ -214,6 +214,8 @@ class Bare:
     def restore(self, snapshot: Snapshot) -> None:
         """Take a state back that :meth:`snapshot` has returned; nobody handles traps then.
 
+        Host calls come here again, if somebody else had taken them.
+
         Raises:
             SnapshotError: it is none of such a machine.
         """
@@ -222,6 +224,7 @@ class Bare:
         self.machine.restore(snapshot)
         self._next_frame = int(snapshot.notes["next_frame"])
         self.on_trap.clear()
+        self.machine.host_call = self._host_call
         self._trap, self._traps, self._calls, self._ended = None, [], [], False
 
     # Tables

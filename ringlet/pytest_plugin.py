@@ -22,13 +22,14 @@ Subject = TypeVar("Subject", "Bare", "Session")
 def pytest_configure(config: pytest.Config) -> None:
     """Make the markers known."""
     for line in (
-            "machine(mem=, seed=, quantum=, sched=): what the test's machine is like",
+            "machine(mem=, seed=, quantum=, sched=, tty=, append=, panic_on_oops=): "
+            "what the test's machine is like",
             "native: the guest fixture also runs each program on the host; both must agree",
             "guest_timeout(seconds): virtual time after which a program of the test is given up"):
         config.addinivalue_line("markers", line)
 
 
-_MACHINE = frozenset({"mem", "seed", "quantum", "sched"})
+_MACHINE = frozenset({"mem", "seed", "quantum", "sched", "tty", "append", "panic_on_oops"})
 
 
 def _options(request: pytest.FixtureRequest) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from emulator.arch.paging import PTE
 from emulator.arch.registers import RFLAGS
 from emulator.bare import Bare, Result, Trap
 from emulator.cpu.control import Exit
+from emulator.machine import Machine
 from emulator.snapshot import Snapshot, write_file
 from guest_kernel.printk import dmesg
 from ringlet.console import Input
@@ -56,6 +57,7 @@ class Machines:
             made = Bare(**options)
             self._bare[key] = made, made.snapshot()
         bare, beginning = self._bare[key]
+        _let_go(bare.machine)
         bare.restore(beginning)
         return bare
 
@@ -66,6 +68,9 @@ class Machines:
             made = Session(**options)
             self._sessions[key] = made, made.snapshot()
         session, beginning = self._sessions[key]
+        _let_go(session.machine)
+        session.output = session.on_snapshot = session.snapshot_every = None
+        session.kernel.tracer = None
         session.restore(beginning)
         return session
 
@@ -75,6 +80,16 @@ class Machines:
             bare.machine.close()
         for session, _ in self._sessions.values():
             session.close()
+
+
+def _let_go(machine: Machine) -> None:
+    """Take away what a test has attached to a machine from outside, where no snapshot sees it."""
+    machine.before_host_call = machine.idle = machine.tick = None
+    machine.cpu.stops.breakpoints = frozenset()
+    machine.cpu.stops.watches = ()
+    machine.cpu.stops.passed = None
+    machine.console.clear()
+    machine.exit_status = 0
 
 
 # Values that are compared bit by bit

@@ -101,8 +101,43 @@ def test_programs_on_the_kernel(project: pytest.Pytester) -> None:
         @pytest.mark.machine(seed=5, quantum=100_000, sched="rr")
         def test_options(kernel, guest):
             assert "seed=5" in kernel.dmesg and "sched=rr" in kernel.dmesg
+
+        @pytest.mark.machine(tty=True, append="pid_max=400", panic_on_oops=True)
+        def test_a_terminal_and_words_of_the_command_line(kernel, guest):
+            assert "pid_max=400" in kernel.dmesg and "panic_on_oops" in kernel.dmesg
+            assert guest({str(program("busybox"))!r}, "tty").stdout == b"/dev/ttyS0\\r\\n"
     """)
-    project.runpytest_subprocess("-q").assert_outcomes(passed=5)
+    project.runpytest_subprocess("-q").assert_outcomes(passed=6)
+
+
+def test_nothing_of_a_test_is_left_on_the_machine(project: pytest.Pytester) -> None:
+    """Is what one test has attached to a machine from outside gone in the next?
+
+    bad: the second test of a pair stops at a breakpoint, or its output and calls go elsewhere.
+    """
+    project.makepyfile("""
+        import pytest
+        from emulator.bare import KERNEL_CODE
+        from emulator.cpu.control import Exit
+
+        @pytest.mark.parametrize("turn", [1, 2])
+        def test_bare(machine, turn):
+            result = machine.run("out 0xf0, al\\njmp on\\non: nop")
+            assert result.ended and result.calls == [0]
+            machine.cpu.stops.breakpoints = {KERNEL_CODE}
+            machine.machine.host_call = None
+            machine.machine.before_host_call = lambda number: True
+
+        @pytest.mark.parametrize("turn", [1, 2])
+        def test_kernel(kernel, turn):
+            assert not kernel.machine.console
+            assert kernel.run(["/bin/hello"]).output == b"hello, world\\n"
+            kernel.output = [].append
+            kernel.machine.before_host_call = lambda number: True
+            kernel.machine.cpu.stops.breakpoints = {kernel.kernel.k.symbols["entry_SYSCALL_64"]}
+            kernel.kernel.call = kernel.kernel.tracer = None
+    """)
+    project.runpytest_subprocess("-q").assert_outcomes(passed=4)
 
 
 def test_a_failing_test_shows_its_machine_and_leaves_a_replay(project: pytest.Pytester) -> None:
