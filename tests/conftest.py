@@ -6,13 +6,12 @@ import pytest
 
 from guest_kernel.mm import filemap
 from ringlet.session import Session
-from ringlet.testing import Machines
 
 
 @pytest.fixture
-def session(_ringlet_machines: Machines) -> Session:
-    """A machine with the kernel booted and nothing run on it yet: one, taken back for each test."""
-    return _ringlet_machines.session({"seed": 1})
+def session(kernel: Session) -> Session:
+    """The plugin's ``kernel``, by its type's name, for tests that look below: session.kernel.k."""
+    return kernel
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pytest
+
 from emulator.arch.paging import FRAME_MASK, PTE
 from emulator.arch.registers import CR0, CR4, EFER, MSR
 from guest_kernel.hostcalls import Tracer
@@ -106,6 +108,7 @@ def test_an_idle_machine_costs_what_it_touched(session: Session) -> None:
     assert len(list(session.machine.ram.resident_pages())) < 1000
 
 
+@pytest.mark.machine(seed=1)
 def test_the_log_tells_of_the_boot(session: Session) -> None:
     """Does the log begin with the version and the command line?"""
     lines = dmesg(session.kernel.k).splitlines()

@@ -32,13 +32,12 @@ def _run(session: Session, image: bytes) -> int:
         return error.status
 
 
-def test_a_truncated_program_is_refused_or_dies() -> None:
+def test_a_truncated_program_is_refused_or_dies(session: Session) -> None:
     """Is each prefix of a program answered with ENOEXEC or a signal?"""
-    with Session(seed=1) as session:
-        for length in [*range(0, EHDR + 4 * PHDR + 2, 3), 4096, len(HELLO) - 1]:
-            status = _run(session, HELLO[:length])
-            assert status in (0, 126) or status > 128, length
-        assert _run(session, HELLO) == 0
+    for length in [*range(0, EHDR + 4 * PHDR + 2, 3), 4096, len(HELLO) - 1]:
+        status = _run(session, HELLO[:length])
+        assert status in (0, 126) or status > 128, length
+    assert _run(session, HELLO) == 0
 
 
 @settings(max_examples=60, deadline=None,
@@ -65,19 +64,20 @@ def test_mutated_headers_never_disturb_the_kernel(changes: list[tuple[int, int, 
     (56, "<H", 0),  # e_phnum
     (32, "<Q", 1 << 40),  # e_phoff
 ])
-def test_foreign_or_absurd_header_is_enoexec(offset: int, fmt: str, value: int) -> None:
+def test_foreign_or_absurd_header_is_enoexec(session: Session, offset: int, fmt: str,
+                                             value: int) -> None:
     """Is a program for another machine, or with an absurd table, refused as one?"""
     image = bytearray(HELLO)
     struct.pack_into(fmt, image, offset, value)
-    with Session(seed=1) as session:
-        session.install("/bin/mutant", bytes(image))
-        with pytest.raises(ProgramError, match=r"^/bin/mutant: Exec format error$"):
-            session.run(["/bin/mutant"])
+    session.install("/bin/mutant", bytes(image))
+    with pytest.raises(ProgramError, match=r"^/bin/mutant: Exec format error$"):
+        session.run(["/bin/mutant"])
 
 
 @pytest.mark.native
 @pytest.mark.parametrize("elf_class", [1, 3])
-def test_the_class_in_the_identification_does_not_matter(elf_class: int, tmp_path: Path) -> None:
+def test_the_class_in_the_identification_does_not_matter(session: Session, elf_class: int,
+                                                         tmp_path: Path) -> None:
     """Linux looks at the machine, not at EI_CLASS; does the guest run such a program too?"""
     image = bytearray(HELLO)
     image[4] = elf_class
@@ -85,7 +85,6 @@ def test_the_class_in_the_identification_does_not_matter(elf_class: int, tmp_pat
     program.write_bytes(image)
     program.chmod(0o755)
     native = run_native([str(program)])
-    with Session(seed=1) as session:
-        session.install("/bin/mutant", bytes(image))
-        result = session.run(["/bin/mutant"])
+    session.install("/bin/mutant", bytes(image))
+    result = session.run(["/bin/mutant"])
     assert (result.status, result.output) == native

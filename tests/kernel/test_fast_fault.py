@@ -59,31 +59,30 @@ def test_no_frame_is_lost_on_either_path() -> None:
             assert free[1] == free[2]
 
 
-def test_frames_that_held_code_are_left_to_the_hosted_half() -> None:
+def test_frames_that_held_code_are_left_to_the_hosted_half(session: Session) -> None:
     """Does a program see the same if the assembly finds no frame that it may take, now and then?"""
     plain, _, _ = run(hosted=False)
-    with Session(seed=1) as session:
-        k = session.kernel.k
-        serve = session.machine.host_call
-        assert serve is not None
-        calls = 0
+    k = session.kernel.k
+    serve = session.machine.host_call
+    assert serve is not None
+    calls = 0
 
-        def flag(value: int) -> None:
-            nonlocal calls
-            serve(value)
-            calls += 1
-            # Of the frames at hand, one that is somewhere among the next to be taken.
-            for index, frame in enumerate(list_for_each_entry(
-                    k.data(mm_data).pcp.list, page, "lru")):
-                if index == calls % 7:
-                    frame.flags |= 1 << PG_held_code
-                    break
+    def flag(value: int) -> None:
+        nonlocal calls
+        serve(value)
+        calls += 1
+        # Of the frames at hand, one that is somewhere among the next to be taken.
+        for index, frame in enumerate(list_for_each_entry(
+                k.data(mm_data).pcp.list, page, "lru")):
+            if index == calls % 7:
+                frame.flags |= 1 << PG_held_code
+                break
 
-        free = []
-        for _ in range(3):
-            session.machine.host_call = flag
-            result = session.run([str(compile_c(PROGRAM))])
-            session.machine.host_call = serve
-            assert (result.status, result.output) == (plain.status, plain.output)
-            free.append(nr_free_pages(k))
-        assert free[1] == free[2]
+    free = []
+    for _ in range(3):
+        session.machine.host_call = flag
+        result = session.run([str(compile_c(PROGRAM))])
+        session.machine.host_call = serve
+        assert (result.status, result.output) == (plain.status, plain.output)
+        free.append(nr_free_pages(k))
+    assert free[1] == free[2]

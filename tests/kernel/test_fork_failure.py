@@ -93,81 +93,82 @@ def run_with(session: Session, program: str, monkeypatch: pytest.MonkeyPatch,
     return status
 
 
+@pytest.mark.machine(panic_on_oops=True)
 @pytest.mark.parametrize("name", STEPS)
 @pytest.mark.parametrize("failure", [OutOfFrames("test"), SyscallError(Errno.EAGAIN)],
                          ids=["frames", "limit"])
-def test_fork_that_fails_at_a_step_leaves_nothing(program: str, name: str, failure: Exception,
+def test_fork_that_fails_at_a_step_leaves_nothing(session: Session, program: str, name: str,
+                                                  failure: Exception,
                                                   monkeypatch: pytest.MonkeyPatch) -> None:
     """Is all that the steps before have taken given back, and does the next fork work?"""
-    with Session(seed=1, panic_on_oops=True) as session:
-        assert session.run([program]).status == 0  # caches, and the file, are there from now on
+    assert session.run([program]).status == 0  # caches, and the file, are there from now on
 
-        def step(*_: object) -> None:
-            raise failure
+    def step(*_: object) -> None:
+        raise failure
 
-        expected = Errno.ENOMEM if isinstance(failure, OutOfFrames) else Errno.EAGAIN
-        assert run_with(session, program, monkeypatch, name, step) == expected
-        assert session.run([program]).status == 0
+    expected = Errno.ENOMEM if isinstance(failure, OutOfFrames) else Errno.EAGAIN
+    assert run_with(session, program, monkeypatch, name, step) == expected
+    assert session.run([program]).status == 0
 
 
+@pytest.mark.machine(panic_on_oops=True)
 @pytest.mark.parametrize("name", STEPS)
 def test_copy_that_was_made_in_advance_is_dropped_with_the_fork(
-        program: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        session: Session, program: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Is the address space that the assembly has copied given back when there is no child?"""
-    with Session(seed=1, panic_on_oops=True) as session:
-        assert session.run([program]).status == 0
-        pcpu = session.kernel.k.data(pcpu_hot)
-        page_alloc.drain_local_pages(session.kernel.k)
-        before, made = counts(session), []
-        real = fork.copy_process
+    assert session.run([program]).status == 0
+    pcpu = session.kernel.k.data(pcpu_hot)
+    page_alloc.drain_local_pages(session.kernel.k)
+    before, made = counts(session), []
+    real = fork.copy_process
 
-        def copy_process(current: Any, args: Any) -> Any:
-            if args.fn:
-                return real(current, args)
-            made.append(pcpu.dup_mm)
-            with monkeypatch.context() as patch:
-                patch.setattr(fork, name, fail)
-                return real(current, args)
-
-        def fail(*_: object) -> None:
-            raise SyscallError(Errno.EAGAIN)
-
+    def copy_process(current: Any, args: Any) -> Any:
+        if args.fn:
+            return real(current, args)
+        made.append(pcpu.dup_mm)
         with monkeypatch.context() as patch:
-            patch.setattr(fork, "copy_process", copy_process)
-            assert session.run([program]).status == Errno.EAGAIN
-        assert [bool(mm) for mm in made] == [True]
-        assert not pcpu.dup_mm
-        page_alloc.drain_local_pages(session.kernel.k)
-        assert counts(session) == before
+            patch.setattr(fork, name, fail)
+            return real(current, args)
+
+    def fail(*_: object) -> None:
+        raise SyscallError(Errno.EAGAIN)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fork, "copy_process", copy_process)
+        assert session.run([program]).status == Errno.EAGAIN
+    assert [bool(mm) for mm in made] == [True]
+    assert not pcpu.dup_mm
+    page_alloc.drain_local_pages(session.kernel.k)
+    assert counts(session) == before
 
 
+@pytest.mark.machine(panic_on_oops=True)
 @pytest.mark.parametrize("nth", range(1, 40, 3))
-def test_fork_that_runs_out_of_frames_leaves_nothing(program: str, nth: int,
+def test_fork_that_runs_out_of_frames_leaves_nothing(session: Session, program: str, nth: int,
                                                      monkeypatch: pytest.MonkeyPatch) -> None:
     """Is everything given back when the n-th allocation of a page table fails?"""
-    with Session(seed=1, panic_on_oops=True) as session:
-        assert session.run([program]).status == 0
-        from guest_kernel.mm import memory, mm, pgtable
+    assert session.run([program]).status == 0
+    from guest_kernel.mm import memory, mm, pgtable
 
-        real = page_alloc.get_zeroed_page
-        count = 0
+    real = page_alloc.get_zeroed_page
+    count = 0
 
-        def get_zeroed_page(k: Any) -> int:
-            nonlocal count
-            count += 1
-            if count == nth:
-                raise OutOfFrames("test")
-            return real(k)
+    def get_zeroed_page(k: Any) -> int:
+        nonlocal count
+        count += 1
+        if count == nth:
+            raise OutOfFrames("test")
+        return real(k)
 
-        copy_mm = fork.copy_mm
+    copy_mm = fork.copy_mm
 
-        def failing(*args: Any) -> None:
-            with monkeypatch.context() as patch:
-                for module in (memory, mm, pgtable):
-                    patch.setattr(module, "get_zeroed_page", get_zeroed_page)
-                copy_mm(*args)
-            if count < nth:
-                raise OutOfFrames("beyond the last")
+    def failing(*args: Any) -> None:
+        with monkeypatch.context() as patch:
+            for module in (memory, mm, pgtable):
+                patch.setattr(module, "get_zeroed_page", get_zeroed_page)
+            copy_mm(*args)
+        if count < nth:
+            raise OutOfFrames("beyond the last")
 
-        assert run_with(session, program, monkeypatch, "copy_mm", failing) == Errno.ENOMEM
-        assert session.run([program]).status == 0
+    assert run_with(session, program, monkeypatch, "copy_mm", failing) == Errno.ENOMEM
+    assert session.run([program]).status == 0

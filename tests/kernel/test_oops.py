@@ -19,38 +19,36 @@ def _break_getppid(session: Session) -> None:
     session.kernel._handlers[1] = wrong  # write
 
 
-def test_oops_kills_the_task_and_the_machine_goes_on() -> None:
+def test_oops_kills_the_task_and_the_machine_goes_on(session: Session) -> None:
     """Is the task killed, the mistake logged with both back-traces, and the next program run?"""
-    with Session(seed=1) as session:
-        handlers = dict(session.kernel._handlers)
-        _break_getppid(session)
-        result = session.run([str(userland("hello"))])
-        assert result.status == 128 + 9
-        log = dmesg(session.kernel.k)
-        for part in ("Oops: ZeroDivisionError: a mistake", "Comm: hello", "RIP: 0033:0x",
-                     "entry_SYSCALL_64", "Call Trace (user):", "ZeroDivisionError", "end trace"):
-            assert part in log, part
-        session.kernel._handlers.update(handlers)
-        assert session.run(["/bin/hello"]).output == b"hello, world\n"
+    handlers = dict(session.kernel._handlers)
+    _break_getppid(session)
+    result = session.run([str(userland("hello"))])
+    assert result.status == 128 + 9
+    log = dmesg(session.kernel.k)
+    for part in ("Oops: ZeroDivisionError: a mistake", "Comm: hello", "RIP: 0033:0x",
+                 "entry_SYSCALL_64", "Call Trace (user):", "ZeroDivisionError", "end trace"):
+        assert part in log, part
+    session.kernel._handlers.update(handlers)
+    assert session.run(["/bin/hello"]).output == b"hello, world\n"
 
 
-def test_panic_on_oops_stops_the_machine() -> None:
+@pytest.mark.machine(panic_on_oops=True)
+def test_panic_on_oops_stops_the_machine(session: Session) -> None:
     """With panic_on_oops, does the first mistake stop everything?"""
-    with Session(seed=1, panic_on_oops=True) as session:
-        _break_getppid(session)
-        with pytest.raises(KernelPanic, match=r"^Fatal exception: ZeroDivisionError: a mistake$"):
-            session.run([str(userland("hello"))])
+    _break_getppid(session)
+    with pytest.raises(KernelPanic, match=r"^Fatal exception: ZeroDivisionError: a mistake$"):
+        session.run([str(userland("hello"))])
 
 
-def test_the_kernel_log_wraps_and_keeps_the_newest() -> None:
+def test_the_kernel_log_wraps_and_keeps_the_newest(session: Session) -> None:
     """Does a full log drop its oldest records and nothing else?"""
     from guest_kernel.printk import KERN_INFO, printk, records
 
-    with Session(seed=1) as session:
-        k = session.kernel.k
-        for number in range(3000):
-            printk(k, KERN_INFO, f"message {number} " + "x" * (number % 97))
-        texts = [record.text.split()[1] for record in records(k)]
-        assert texts[-1] == "2999"
-        assert texts == [str(n) for n in range(int(texts[0]), 3000)]
-        assert len(texts) > 300
+    k = session.kernel.k
+    for number in range(3000):
+        printk(k, KERN_INFO, f"message {number} " + "x" * (number % 97))
+    texts = [record.text.split()[1] for record in records(k)]
+    assert texts[-1] == "2999"
+    assert texts == [str(n) for n in range(int(texts[0]), 3000)]
+    assert len(texts) > 300

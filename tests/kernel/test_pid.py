@@ -300,10 +300,10 @@ def fork_until(session: Session, wrap: int) -> list[int]:
     return [int(word) for word in result.output.split()]
 
 
-def test_a_program_sees_the_numbers_begin_again() -> None:
+@pytest.mark.machine(panic_on_oops=True)
+def test_a_program_sees_the_numbers_begin_again(session: Session) -> None:
     """After a write to /proc/sys/kernel/pid_max: do a shell's children get 300 after the last?"""
-    with Session(seed=1, panic_on_oops=True) as session:
-        numbers = fork_until(session, 310)
+    numbers = fork_until(session, 310)
     assert numbers == [*range(4, 310), *range(300, 310), 300]
 
 

@@ -92,39 +92,39 @@ def test_times_are_the_books(policy: str, jobs: list[Job], turnaround: list[floa
         assert_times(done, [job.arrival for job in jobs], turnaround, response)
 
 
-def test_fair_share_of_equals_is_round_robin() -> None:
+@pytest.mark.machine(quantum=UNIT)
+def test_fair_share_of_equals_is_round_robin(session: Session) -> None:
     """Does the fair class give equal tasks the same turns, a slice each, in some order?"""
-    with Session(seed=1, quantum=UNIT) as session:
-        done = run(session, Job(5, 0, 0), Job(5, 0, 0), Job(5, 0, 0))
-        ends, begins = (sorted(time(job) for job in range(3))
-                        for time in (done.turnaround, done.response))
-        for times, units in ((ends, (13, 14, 15)), (begins, (0, 1, 2))):
-            assert all(abs(time - unit * UNIT) <= bound(done)
-                       for time, unit in zip(times, units, strict=True))
+    done = run(session, Job(5, 0, 0), Job(5, 0, 0), Job(5, 0, 0))
+    ends, begins = (sorted(time(job) for job in range(3))
+                    for time in (done.turnaround, done.response))
+    for times, units in ((ends, (13, 14, 15)), (begins, (0, 1, 2))):
+        assert all(abs(time - unit * UNIT) <= bound(done)
+                   for time, unit in zip(times, units, strict=True))
 
 
 # ---- multi-level feedback queue, chapter 8: a unit is a millisecond, the quantum 10 of them
 
 
-def test_mlfq_long_job_sinks_to_the_lowest_queue() -> None:
+@pytest.mark.machine(sched="mlfq,queues=3,boost=0", quantum=10 * UNIT)
+def test_mlfq_long_job_sinks_to_the_lowest_queue(session: Session) -> None:
     """Figure 8.2: does a job lose a level with each allotment, to the last?"""
     levels = []
-    with Session(seed=1, sched="mlfq,queues=3,boost=0", quantum=10 * UNIT) as session:
-        jobs = Jobs(session)
-        task = jobs.add(userland("burn"), str(200 * UNIT))
-        jobs.add(userland("burn"), str(200 * UNIT))
-        # The two take turns: the first has the even tens.
-        for until in (5, 25, 45, 65):
-            jobs.run(until * UNIT)
-            levels.append(task.ostep.level)
+    jobs = Jobs(session)
+    task = jobs.add(userland("burn"), str(200 * UNIT))
+    jobs.add(userland("burn"), str(200 * UNIT))
+    # The two take turns: the first has the even tens.
+    for until in (5, 25, 45, 65):
+        jobs.run(until * UNIT)
+        levels.append(task.ostep.level)
     assert levels == [0, 1, 2, 2]
 
 
-def test_mlfq_short_job_is_served_before_a_long_one() -> None:
+@pytest.mark.machine(sched="mlfq,queues=3,boost=0", quantum=10 * UNIT)
+def test_mlfq_short_job_is_served_before_a_long_one(session: Session) -> None:
     """Figure 8.3: does a job that comes late run at once, and end before it has sunk far?"""
-    with Session(seed=1, sched="mlfq,queues=3,boost=0", quantum=10 * UNIT) as session:
-        done = run(session, Job(180), Job(20, 100))
-        assert_times(done, [0, 100], [200, 20], [0, 0])
+    done = run(session, Job(180), Job(20, 100))
+    assert_times(done, [0, 100], [200, 20], [0, 0])
 
 
 @pytest.mark.parametrize(("boost", "share"), [("0", 0), (f"{50 * UNIT}", 20)])
@@ -141,50 +141,50 @@ def test_mlfq_boost_ends_starvation(boost: str, share: int) -> None:
         assert abs(line[110:210].count(0) - share) <= 1
 
 
-def test_mlfq_yielding_before_the_quantum_ends_does_not_keep_the_level() -> None:
+@pytest.mark.machine(sched="mlfq,queues=3,boost=0", quantum=10 * UNIT)
+def test_mlfq_yielding_before_the_quantum_ends_does_not_keep_the_level(session: Session) -> None:
     """Rule 4: is the allotment counted over all turns, however a job gives them up?"""
-    with Session(seed=1, sched="mlfq,queues=3,boost=0", quantum=10 * UNIT) as session:
-        jobs = Jobs(session)
-        task = jobs.add(userland("burn"), str(9 * UNIT), "10")
-        jobs.add(userland("burn"), str(200 * UNIT))
-        jobs.run(15 * UNIT)
-        first = task.ostep.level
-        jobs.run(60 * UNIT)
-        assert (first, task.ostep.level) == (0, 2)
+    jobs = Jobs(session)
+    task = jobs.add(userland("burn"), str(9 * UNIT), "10")
+    jobs.add(userland("burn"), str(200 * UNIT))
+    jobs.run(15 * UNIT)
+    first = task.ostep.level
+    jobs.run(60 * UNIT)
+    assert (first, task.ostep.level) == (0, 2)
 
 
 # ---- shares, chapter 9
 
 
-def test_lottery_gives_shares_by_chance() -> None:
+@pytest.mark.machine(seed=1, sched="lottery", quantum=2 * UNIT)
+def test_lottery_gives_shares_by_chance(session: Session) -> None:
     """Does who holds three of four tickets get three turns of four, and not in strict order?
 
     400 draws: 300 wins are expected, with a standard deviation of 8.7; four of those are allowed.
     """
-    with Session(seed=1, sched="lottery", quantum=2 * UNIT) as session:
-        done = run(session, Job(1000, 0, 75), Job(1000, 0, 25), until=810)
-        line = done.timeline(2 * UNIT, 400)
-        assert abs(line.count(0) - 300) <= 35
-        periods = {tuple(line[i : i + 4]) for i in range(0, 400, 4)}
-        assert len(periods) > 2
+    done = run(session, Job(1000, 0, 75), Job(1000, 0, 25), until=810)
+    line = done.timeline(2 * UNIT, 400)
+    assert abs(line.count(0) - 300) <= 35
+    periods = {tuple(line[i : i + 4]) for i in range(0, 400, 4)}
+    assert len(periods) > 2
 
 
-def test_lottery_of_nice_values_follows_their_weights() -> None:
+@pytest.mark.machine(seed=2, sched="lottery", quantum=2 * UNIT)
+def test_lottery_of_nice_values_follows_their_weights(session: Session) -> None:
     """Has a task that states no tickets those of its nice value?"""
-    with Session(seed=2, sched="lottery", quantum=2 * UNIT) as session:
-        jobs = Jobs(session)
-        jobs.add(userland("burn"), str(1000 * UNIT), nice=0)
-        jobs.add(userland("burn"), str(1000 * UNIT), nice=5)
-        jobs.run(810 * UNIT)
-        line = jobs.timeline(2 * UNIT, 400)
-        assert abs(line.count(0) - 400 * 1024 / (1024 + 335)) <= 35
+    jobs = Jobs(session)
+    jobs.add(userland("burn"), str(1000 * UNIT), nice=0)
+    jobs.add(userland("burn"), str(1000 * UNIT), nice=5)
+    jobs.run(810 * UNIT)
+    line = jobs.timeline(2 * UNIT, 400)
+    assert abs(line.count(0) - 400 * 1024 / (1024 + 335)) <= 35
 
 
-def test_stride_is_the_books_table() -> None:
+@pytest.mark.machine(sched="stride", quantum=UNIT)
+def test_stride_is_the_books_table(session: Session) -> None:
     """Figure 9.3: tickets 100, 50 and 250: is the order A, B, C, C, C, A, C, C, and again?"""
-    with Session(seed=1, sched="stride", quantum=UNIT) as session:
-        done = run(session, Job(50, 0, 100), Job(50, 0, 50), Job(50, 0, 250), until=17)
-        assert done.timeline(UNIT, 16) == [0, 1, 2, 2, 2, 0, 2, 2] * 2
+    done = run(session, Job(50, 0, 100), Job(50, 0, 50), Job(50, 0, 250), until=17)
+    assert done.timeline(UNIT, 16) == [0, 1, 2, 2, 2, 0, 2, 2] * 2
 
 
 # ---- programs

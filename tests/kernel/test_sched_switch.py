@@ -79,42 +79,39 @@ def _switches(session: Session, argv: list[str]) -> list[tuple[bool, bool, bool]
     return found
 
 
-def test_sleep_keeps_the_address_space_loaded(tmp_path: Path) -> None:
+def test_sleep_keeps_the_address_space_loaded(session: Session, tmp_path: Path) -> None:
     """Is CR3 left alone when a program sleeps, the idle task runs, and the same program wakes?"""
-    with Session(seed=1) as session:
-        found = _switches(session, [_program(tmp_path, "sleeper", SLEEPER)])
+    found = _switches(session, [_program(tmp_path, "sleeper", SLEEPER)])
     assert found.count((False, True, False)) == found.count((True, False, False)) == 5
     # The last one: the program has died, and its table must not stay.
     assert found[-1] == (False, True, True)
 
 
-def test_threads_keep_the_address_space_loaded(tmp_path: Path) -> None:
+def test_threads_keep_the_address_space_loaded(session: Session, tmp_path: Path) -> None:
     """Is CR3 loaded between two processes, and not between two tasks that share memory?"""
     program = _program(tmp_path, "sharers", SHARERS)
-    with Session(seed=1) as session:
-        shared = [cr3 for old, new, cr3 in _switches(session, [program]) if not old and not new]
-        apart = [cr3 for old, new, cr3 in _switches(session, [program, "apart"])
-                 if not old and not new]
+    shared = [cr3 for old, new, cr3 in _switches(session, [program]) if not old and not new]
+    apart = [cr3 for old, new, cr3 in _switches(session, [program, "apart"])
+             if not old and not new]
     assert len(shared) >= 20
     assert not any(shared)
     assert len(apart) >= 20
     assert all(apart)
 
 
-def test_borrowed_address_spaces_are_given_back(tmp_path: Path) -> None:
+def test_borrowed_address_spaces_are_given_back(session: Session, tmp_path: Path) -> None:
     """Is every frame free again, and nothing but the kernel's table in use, when all is over?"""
     programs = [_program(tmp_path, "sleeper", SLEEPER), _program(tmp_path, "sharers", SHARERS)]
-    with Session(seed=1) as session:
-        k = session.kernel.k
-        for program in programs * 2:
-            session.run([program])
-        before = nr_free_pages(k)
-        for program in programs:
-            session.run([program])
-            assert nr_free_pages(k) == before
-        curr = k.current()
-        assert curr.active_mm == k.data(vm_data).init_mm
-        assert session.machine.cpu.regs.cr3 == k.data(vm_data).swapper_pg_dir & PHYSICAL_MASK
+    k = session.kernel.k
+    for program in programs * 2:
+        session.run([program])
+    before = nr_free_pages(k)
+    for program in programs:
+        session.run([program])
+        assert nr_free_pages(k) == before
+    curr = k.current()
+    assert curr.active_mm == k.data(vm_data).init_mm
+    assert session.machine.cpu.regs.cr3 == k.data(vm_data).swapper_pg_dir & PHYSICAL_MASK
 
 
 FAMILY = r"""
@@ -137,46 +134,44 @@ int main(int argc, char **argv)
 
 
 @pytest.mark.parametrize("nr_tasks", [2, 3, 4])
-def test_tree_and_sums_follow_each_switch(tmp_path: Path, nr_tasks: int) -> None:
+def test_tree_and_sums_follow_each_switch(session: Session, tmp_path: Path, nr_tasks: int) -> None:
     """Are exactly the waiting tasks in the tree, in order, and do the sums agree with it?
 
     Two tasks take a shorter way through the tree than several.
     """
     program = _program(tmp_path, "family", FAMILY)
-    with Session(seed=1) as session:
-        k = session.kernel.k
-        queue, call, sizes = k.data(sched_data).runqueues, session.kernel.call, set()
+    k = session.kernel.k
+    queue, call, sizes = k.data(sched_data).runqueues, session.kernel.call, set()
 
-        def watch(value: int) -> None:
-            call(value)
-            cfs = queue.cfs
-            tasks = list(rbtree_inorder_for_each_entry(cfs.tasks_timeline, task_struct,
-                                                       "se.run_node"))
-            deadlines = [task.se.deadline for task in tasks]
-            assert deadlines == sorted(deadlines)
-            assert queue.curr not in tasks
-            assert cfs.tasks_timeline.rb_leftmost == (tasks[0].se.run_node if tasks else None)
-            assert cfs.avg_load == sum(task.se.load_weight for task in tasks)
-            assert cfs.avg_vruntime == sum(
-                task.se.load_weight * (task.se.vruntime - cfs.zero_vruntime) for task in tasks)
-            sizes.add(len(tasks))
+    def watch(value: int) -> None:
+        call(value)
+        cfs = queue.cfs
+        tasks = list(rbtree_inorder_for_each_entry(cfs.tasks_timeline, task_struct,
+                                                   "se.run_node"))
+        deadlines = [task.se.deadline for task in tasks]
+        assert deadlines == sorted(deadlines)
+        assert queue.curr not in tasks
+        assert cfs.tasks_timeline.rb_leftmost == (tasks[0].se.run_node if tasks else None)
+        assert cfs.avg_load == sum(task.se.load_weight for task in tasks)
+        assert cfs.avg_vruntime == sum(
+            task.se.load_weight * (task.se.vruntime - cfs.zero_vruntime) for task in tasks)
+        sizes.add(len(tasks))
 
-        session.machine.host_call = watch
-        assert session.run([program, str(nr_tasks)]).status == 0
+    session.machine.host_call = watch
+    assert session.run([program, str(nr_tasks)]).status == 0
     assert max(sizes) >= nr_tasks - 1
 
 
-def test_yield_is_one_host_call(tmp_path: Path) -> None:
+def test_yield_is_one_host_call(session: Session, tmp_path: Path) -> None:
     """Does sched_yield(2) switch in its own host call, without asking a second time?"""
     program = _program(tmp_path, "sharers", SHARERS)
-    with Session(seed=1) as session:
-        call, calls = session.kernel.call, []
+    call, calls = session.kernel.call, []
 
-        def watch(value: int) -> None:
-            calls.append(value)
-            call(value)
+    def watch(value: int) -> None:
+        calls.append(value)
+        call(value)
 
-        session.machine.host_call = watch
-        session.run([program])
+    session.machine.host_call = watch
+    session.run([program])
     assert calls.count(HostCall.SCHEDULE) < 10  # sleeps and deaths
     assert calls.count(HostCall.EXIT_WORK) < 5

@@ -59,14 +59,14 @@ def test_cpu_time_is_counted_whoever_else_runs(sched: str, quantum: int) -> None
         assert_exact(line, first)
 
 
-def test_user_and_system_time_are_all_that_is_charged() -> None:
+@pytest.mark.machine(quantum=20_000)
+def test_user_and_system_time_are_all_that_is_charged(session: Session) -> None:
     """Are a task's two times together what the scheduler has counted, for each that is there?"""
     program = str(compile_c(HERE.parent / "syscalls" / "times_system.c"))
-    with Session(seed=1, quantum=20_000) as session:
-        assert session.run([program], timeout=10).status == 0
-        tasks = list(for_each_process_thread(session.kernel.k))
-        tasks.append(session.kernel.k.data(sched_data).init_task)
-        times = [(task.utime, task.stime, task.se.sum_exec_runtime) for task in tasks]
+    assert session.run([program], timeout=10).status == 0
+    tasks = list(for_each_process_thread(session.kernel.k))
+    tasks.append(session.kernel.k.data(sched_data).init_task)
+    times = [(task.utime, task.stime, task.se.sum_exec_runtime) for task in tasks]
     assert all(user + system == total for user, system, total in times)
     # Kernel threads and the idle task never leave ring 0.
     assert [user for user, _, _ in times] == [0] * len(times)
@@ -77,28 +77,27 @@ LEAVES_TIMERS = ["alarm_exec", "alarm_fork", "timer_cputime_child", "timer_exec"
                  "timer_many", "timer_sigpending_limit", "timer_thread_id"]
 
 
-def test_ended_processes_leave_no_timer() -> None:
+def test_ended_processes_leave_no_timer(session: Session) -> None:
     """Is every timer gone with its process, armed or with a signal that waits?"""
-    with Session(seed=1) as session:
-        k = session.kernel.k
+    k = session.kernel.k
 
-        def state() -> tuple[object, ...]:
-            usage = {cache.name: kmem_cache_usage(cache)[0] for cache in for_each_slab_cache(k)}
-            armed = sum(1 for base in k.data(sched_data).hrtimer_bases.clock_base
-                        for _ in rbtree_inorder_for_each_entry(base.active, hrtimer, "node"))
-            init = k.data(sched_data).init_pid_ns.child_reaper
-            assert init is not None
-            assert init.user is not None
-            return (armed, k.data(pcpu_hot).cputimers_active, init.user.sigpending,
-                    init.user.count, usage.get(b"k_itimer", 0), usage.get(b"sigqueue", 0))
+    def state() -> tuple[object, ...]:
+        usage = {cache.name: kmem_cache_usage(cache)[0] for cache in for_each_slab_cache(k)}
+        armed = sum(1 for base in k.data(sched_data).hrtimer_bases.clock_base
+                    for _ in rbtree_inorder_for_each_entry(base.active, hrtimer, "node"))
+        init = k.data(sched_data).init_pid_ns.child_reaper
+        assert init is not None
+        assert init.user is not None
+        return (armed, k.data(pcpu_hot).cputimers_active, init.user.sigpending,
+                init.user.count, usage.get(b"k_itimer", 0), usage.get(b"sigqueue", 0))
 
-        states = []
-        for name in LEAVES_TIMERS:
-            program = str(compile_c(HERE.parent / "syscalls" / f"{name}.c"))
-            assert session.run([program], timeout=60).status == 0
-            states.append(state())
-        assert states == [states[-1]] * len(states)
-        assert states[0][1:3] == (0, 0)
+    states = []
+    for name in LEAVES_TIMERS:
+        program = str(compile_c(HERE.parent / "syscalls" / f"{name}.c"))
+        assert session.run([program], timeout=60).status == 0
+        states.append(state())
+    assert states == [states[-1]] * len(states)
+    assert states[0][1:3] == (0, 0)
 
 
 def test_the_machine_can_begin_in_1970() -> None:
@@ -108,11 +107,10 @@ def test_the_machine_can_begin_in_1970() -> None:
     assert result.output == b"1970-01-01 00:00:00\n"
 
 
-def test_setting_the_wall_clock_moves_points_of_time() -> None:
+def test_setting_the_wall_clock_moves_points_of_time(session: Session) -> None:
     """Do timers and sleeps until a point of time move with the clock, and others not?"""
     program = str(compile_c(HERE / "clock_set.c"))
-    with Session(seed=1) as session:
-        result = session.run([program], timeout=20)
+    result = session.run([program], timeout=20)
     lines = result.output.decode().splitlines()
     assert result.status == 0, result.output.decode()
     assert [line for line in lines if not line.endswith(": yes")] == [

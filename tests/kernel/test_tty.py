@@ -19,6 +19,8 @@ from tests.guest import Keys, Outcome, Step, compile_c, script_of
 SYSCALLS: Final = Path(__file__).parent.parent / "syscalls"
 HEADER: Final = f'#include "{SYSCALLS}/terminal.h"\n'
 
+pytestmark = pytest.mark.machine(tty=True, panic_on_oops=True)
+
 
 def build(tmp_path: Path, body: str) -> str:
     """Compile a program whose ``main`` is ``body``."""
@@ -36,13 +38,7 @@ def run(session: Session, argv: Sequence[str], *steps: tuple[str, str]) -> Outco
     return Outcome(result.status, result.output.replace(b"\r\n", b"\n"))
 
 
-@pytest.fixture
-def terminal() -> Session:
-    with Session(tty=True, seed=1, panic_on_oops=True) as session:
-        yield session
-
-
-def test_while_output_is_stopped_a_ring_takes_it(terminal: Session, tmp_path: Path) -> None:
+def test_while_output_is_stopped_a_ring_takes_it(session: Session, tmp_path: Path) -> None:
     """Are 4096 bytes taken, counted, waited for, and sent in order?"""
     program = build(tmp_path, r"""
 	static char text[6000];
@@ -76,12 +72,12 @@ def test_while_output_is_stopped_a_ring_takes_it(terminal: Session, tmp_path: Pa
 	say("%d\n", queued);
 	return 0;
 """)
-    outcome = run(terminal, [program], ("stop?", "a\n"), ("a", "\x13"))
+    outcome = run(session, [program], ("stop?", "a\n"), ("a", "\x13"))
     assert outcome.status == 0
     assert outcome.output.startswith(b"stop?a\n" + b"x" * 4096 + b"\n4096 -1 11 4096 0\n0\n")
 
 
-def test_a_signal_ends_a_wait_for_output(terminal: Session, tmp_path: Path) -> None:
+def test_a_signal_ends_a_wait_for_output(session: Session, tmp_path: Path) -> None:
     """Is TCSBRK EINTR, and TCSETSW made again, when a signal comes while output is stopped?"""
     program = build(tmp_path, r"""
 	struct termios modes = get_modes();
@@ -104,10 +100,10 @@ def test_a_signal_ends_a_wait_for_output(terminal: Session, tmp_path: Path) -> N
 	say("%ld %s %ld\n", drained, strerrorname_np(error), set);
 	return 0;
 """)
-    assert run(terminal, [program]).output == b"queued\n-1 EINTR 0\n"
+    assert run(session, [program]).output == b"queued\n-1 EINTR 0\n"
 
 
-def test_stopped_output_can_be_forgotten(terminal: Session, tmp_path: Path) -> None:
+def test_stopped_output_can_be_forgotten(session: Session, tmp_path: Path) -> None:
     """Does TCOFLUSH drop it, and a writer that waits go on?"""
     program = build(tmp_path, r"""
 	static char text[6000];
@@ -126,10 +122,10 @@ def test_stopped_output_can_be_forgotten(terminal: Session, tmp_path: Path) -> N
 	say("end\n");
 	return 0;
 """)
-    assert run(terminal, [program]).output == b"child: exited 0\nend\n"
+    assert run(session, [program]).output == b"child: exited 0\nend\n"
 
 
-def test_the_other_end_is_told_to_wait_by_characters(terminal: Session, tmp_path: Path) -> None:
+def test_the_other_end_is_told_to_wait_by_characters(session: Session, tmp_path: Path) -> None:
     """Does IXOFF send VSTOP when little room is left, and VSTART when there is again?"""
     program = build(tmp_path, r"""
 	CHANGE_MODES(iflag, IXOFF, IXON);
@@ -145,11 +141,11 @@ def test_the_other_end_is_told_to_wait_by_characters(terminal: Session, tmp_path
 	say("end\n");
 	return 0;
 """)
-    output = run(terminal, [program], ("more?", "z" * 4000)).output
+    output = run(session, [program], ("more?", "z" * 4000)).output
     assert output == b"more?\x13full \x11end\n"
 
 
-def test_the_modems_lines_can_be_asked_for(terminal: Session, tmp_path: Path) -> None:
+def test_the_modems_lines_can_be_asked_for(session: Session, tmp_path: Path) -> None:
     """Are DTR and RTS on, and CTS, DSR and the carrier, as at a cable?"""
     program = build(tmp_path, r"""
 	int lines = 0, soft = -1, device = 0;
@@ -159,25 +155,25 @@ def test_the_modems_lines_can_be_asked_for(terminal: Session, tmp_path: Path) ->
 	say("%#x %d %#x\n", lines & 0x1ff, soft, device);
 	return 0;
 """)
-    assert run(terminal, [program]).output == b"0x166 0 0x440\n"
+    assert run(session, [program]).output == b"0x166 0 0x440\n"
 
 
-def test_settings_stay_when_a_terminal_is_closed(terminal: Session, tmp_path: Path) -> None:
+def test_settings_stay_when_a_terminal_is_closed(session: Session, tmp_path: Path) -> None:
     """Are they there for the next program, and what was typed ahead is not lost?"""
     first = build(tmp_path, 'CHANGE_MODES(lflag, NOFLSH, ECHO); say("typed?"); '
                             'while (!input_queue()) pause_ms(1); return 0;')
-    assert run(terminal, [first], ("typed?", "lost\n")).output == b"typed?"
-    terminal.machine.uart.feed(b"kept\n")
+    assert run(session, [first], ("typed?", "lost\n")).output == b"typed?"
+    session.machine.uart.feed(b"kept\n")
     (tmp_path / "second").mkdir()
     second = build(tmp_path / "second", """
 	say("%d %d\\n", !!(get_modes().c_lflag & NOFLSH), !!(get_modes().c_lflag & ECHO));
 	show_read(TTY, 100);
 	return 0;
 """)
-    assert run(terminal, [second]).output == b'1 0\nread 100: 5 "kept\\012"\n'
+    assert run(session, [second]).output == b'1 0\nread 100: 5 "kept\\012"\n'
 
 
-def test_the_console_is_the_terminal_without_job_control(terminal: Session, tmp_path: Path) -> None:
+def test_the_console_is_the_terminal_without_job_control(session: Session, tmp_path: Path) -> None:
     """Does /dev/console never become the controlling terminal, nor stop the background?"""
     program = build(tmp_path, r"""
 	int value = 0;
@@ -210,13 +206,13 @@ def test_the_console_is_the_terminal_without_job_control(terminal: Session, tmp_
 	CHECK(open("/dev/tty9", O_RDWR) == -1 && errno == ENOENT);
 	return report_status();
 """)
-    program_output = run(terminal, [program])
+    program_output = run(session, [program])
     assert program_output.status == 0, program_output.output
     assert b"from the background\n" in program_output.output
 
 
 @pytest.mark.parametrize("clocal", [False, True])
-def test_a_lost_carrier_hangs_up_unless_the_line_is_local(terminal: Session, tmp_path: Path,
+def test_a_lost_carrier_hangs_up_unless_the_line_is_local(session: Session, tmp_path: Path,
                                                          clocal: bool) -> None:
     """Does CLOCAL decide what becomes of who reads?"""
     program = build(tmp_path, f"""
@@ -225,17 +221,17 @@ def test_a_lost_carrier_hangs_up_unless_the_line_is_local(terminal: Session, tmp
 	say("gone?");
 	return read(TTY, &(char){{0}}, 1) ? 1 : 7;
 """)
-    keys = Keys(terminal.machine, terminal.kernel.k, [Step(b"gone?", "hang up")])
-    result = terminal.run([program], stdin=keys, timeout=60)
+    keys = Keys(session.machine, session.kernel.k, [Step(b"gone?", "hang up")])
+    result = session.run([program], stdin=keys, timeout=60)
     assert (result.status, result.signal) == ((7, 0) if clocal else (129, 1))
     # Somebody is there again for the next program.
     (tmp_path / "second").mkdir()
     second = build(tmp_path / "second", 'say("here?"); show_read(TTY, 100); return 0;')
-    output = run(terminal, [second], ("here?", "yes\n")).output
+    output = run(session, [second], ("here?", "yes\n")).output
     assert output == b'here?read 100: 4 "yes\\012"\n'  # with the settings that were
 
 
-def test_after_a_hang_up_a_terminal_can_be_opened_again(terminal: Session, tmp_path: Path) -> None:
+def test_after_a_hang_up_a_terminal_can_be_opened_again(session: Session, tmp_path: Path) -> None:
     """Do old files stay dead, and does a new one read and write?"""
     program = build(tmp_path, r"""
 	char c;
@@ -254,11 +250,11 @@ def test_after_a_hang_up_a_terminal_can_be_opened_again(terminal: Session, tmp_p
 	dprintf(fd, "end\n");
 	return 0;
 """)
-    outcome = run(terminal, [program], ("again?", "x\n"))
+    outcome = run(session, [program], ("again?", "x\n"))
     assert (outcome.status, outcome.output) == (0, b"before\nagain?x\nend\n")
 
 
-def test_when_the_leader_ends_its_line_is_hung_up(terminal: Session, tmp_path: Path) -> None:
+def test_when_the_leader_ends_its_line_is_hung_up(session: Session, tmp_path: Path) -> None:
     """Is a process that lives on without a terminal, and is its file dead?"""
     program = build(tmp_path, r"""
 	volatile int *shared = share_pages(1);
@@ -276,8 +272,8 @@ def test_when_the_leader_ends_its_line_is_hung_up(terminal: Session, tmp_path: P
 	wait_for(shared, 1);
 	return 0;
 """)
-    assert run(terminal, [program]).status == 0
-    idle = run(terminal, [build_again(tmp_path, "pause_ms(50); return 0;")])
+    assert run(session, [program]).status == 0
+    idle = run(session, [build_again(tmp_path, "pause_ms(50); return 0;")])
     assert b"1 1\n" in idle.output
 
 
@@ -288,6 +284,7 @@ def build_again(tmp_path: Path, body: str) -> str:
     return build(folder, body)
 
 
+@pytest.mark.machine(panic_on_oops=True)
 def test_where_the_console_is_a_pipe_there_is_no_terminal(session: Session, tmp_path: Path) -> None:
     """Are both devices ENXIO?"""
     program = build(tmp_path, r"""
@@ -339,14 +336,14 @@ def test_all_of_a_terminal_is_in_ram(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_nothing_is_left_of_a_terminal(terminal: Session, name: str) -> None:
+def test_nothing_is_left_of_a_terminal(session: Session, name: str) -> None:
     """When all of a program's processes have ended, are there no structures of its terminal?"""
     source = SYSCALLS / f"{name}.c"
-    before = usage(terminal)
-    keys = Keys(terminal.machine, terminal.kernel.k, script_of(source))
-    terminal.run([str(compile_c(source))], stdin=keys, timeout=60)
-    after = usage(terminal)
+    before = usage(session)
+    keys = Keys(session.machine, session.kernel.k, script_of(source))
+    session.run([str(compile_c(source))], stdin=keys, timeout=60)
+    after = usage(session)
     worker = 1 if after[b"pid"] > before[b"pid"] else 0  # kworker/0:0, which stays
     assert {name: after.get(name, 0) - (worker if name == b"pid" else 0) for name in after} == {
         name: before.get(name, 0) for name in after}
-    assert terminal.kernel.k.data(tty_data).serial_port.tty is None
+    assert session.kernel.k.data(tty_data).serial_port.tty is None

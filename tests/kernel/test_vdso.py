@@ -63,31 +63,29 @@ def test_two_runs_read_the_same_times() -> None:
     assert len(outputs) == 1
 
 
-def test_dynamic_linker_finds_it(tmp_path: Path) -> None:
+def test_dynamic_linker_finds_it(session: Session, tmp_path: Path) -> None:
     """Does a program with a shared C library read clocks through the vDSO, too?"""
     program = tmp_path / "dynamic"
     subprocess.run(["gcc", "-O1", "-w", "-o", program, PROGRAM], check=True)
     listed = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
     libraries = re.findall(r"(/\S+) \(0x", listed)
     assert len(libraries) == 2  # the C library and the linker itself
-    with Session(seed=1) as session:
-        for library in libraries:
-            session.install(library, Path(library).read_bytes(), 0o755)
-        result = run(session, program, COUNT)
+    for library in libraries:
+        session.install(library, Path(library).read_bytes(), 0o755)
+    result = run(session, program, COUNT)
     assert "clock_gettime" not in result.statistics.syscalls
     assert "gettimeofday" not in result.statistics.syscalls
 
 
-def test_data_are_alone_on_their_page_and_follow_the_clock() -> None:
+def test_data_are_alone_on_their_page_and_follow_the_clock(session: Session) -> None:
     """Does ring 3 see nothing else of the kernel, and a new wall clock at once?"""
-    with Session(seed=1) as session:
-        k = session.kernel.k
-        data = k.data(vdso_data)
-        assert data.pa % 4096 == 0
-        assert vdso_data.size == 4096
-        assert not any(data.rest)
-        before = data.seq
-        assert before % 2 == 0
-        set_xtime_base(k, 5 * 10**18)
-        assert data.seq == before + 2
-        assert data.basetime == 5 * 10**18
+    k = session.kernel.k
+    data = k.data(vdso_data)
+    assert data.pa % 4096 == 0
+    assert vdso_data.size == 4096
+    assert not any(data.rest)
+    before = data.seq
+    assert before % 2 == 0
+    set_xtime_base(k, 5 * 10**18)
+    assert data.seq == before + 2
+    assert data.basetime == 5 * 10**18

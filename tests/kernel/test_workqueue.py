@@ -211,7 +211,8 @@ def test_a_work_that_is_queued_while_it_sleeps_is_done_again_by_the_same_worker(
     assert done[2][2] - done[1][2] >= 10 * MILLISECOND
 
 
-def test_flush_waits_for_what_was_queued_before_it_only() -> None:
+@pytest.mark.machine(quantum="20us")
+def test_flush_waits_for_what_was_queued_before_it_only(session: Session) -> None:
     """Does a work that queues itself again for ever not hold a flush up?"""
     stop: list[bool] = []
 
@@ -220,13 +221,12 @@ def test_flush_waits_for_what_was_queued_before_it_only() -> None:
             schedule_work(work)
 
     workqueue.FUNCTIONS[AGAIN] = body
-    with Session(quantum="20us") as session:
-        k = session.kernel.k
-        again = make(k, AGAIN)
-        drive(session, lambda _: schedule_work(again), lambda current: flush_work(current, again),
-              lambda current: flush_workqueue(current, system_wq(k)), lambda _: stop.append(True),
-              lambda current: flush_work(current, again))
-        assert not work_pending(again)
+    k = session.kernel.k
+    again = make(k, AGAIN)
+    drive(session, lambda _: schedule_work(again), lambda current: flush_work(current, again),
+          lambda current: flush_workqueue(current, system_wq(k)), lambda _: stop.append(True),
+          lambda current: flush_work(current, again))
+    assert not work_pending(again)
 
 
 def test_cancel_takes_back_what_has_not_begun(session: Session, done: Done) -> None:
@@ -510,34 +510,34 @@ def test_a_worker_gives_a_terminals_input_to_its_reader() -> None:
     assert _typed(lambda: chance.random() < 0.05) == (output, names, *end)
 
 
-def test_input_that_nobody_reads_fills_the_ring_and_no_more() -> None:
+@pytest.mark.machine(tty=True)
+def test_input_that_nobody_reads_fills_the_ring_and_no_more(session: Session) -> None:
     """Is the other end told to wait, and is what was sent there for the next reader?"""
-    with Session(tty=True) as session:
-        k = session.kernel.k
-        data = k.data(tty_data)
-        typed = b"".join(b"line %d\n" % n for n in range(2000))
-        session.machine.uart.feed(typed + b"\4")
-        go_on(session, 100 * MILLISECOND)
-        buf = data.serial_port.buf
-        assert buf.head - buf.tail == TTYB_SIZE
-        result = session.run([str(program("busybox")), "sha256sum"])
-        echo, last = result.output[:-69], result.output[-69:]
-        assert echo == typed.replace(b"\n", b"\r\n")
-        assert last.split()[0] == hashlib.sha256(typed).hexdigest().encode()
+    k = session.kernel.k
+    data = k.data(tty_data)
+    typed = b"".join(b"line %d\n" % n for n in range(2000))
+    session.machine.uart.feed(typed + b"\4")
+    go_on(session, 100 * MILLISECOND)
+    buf = data.serial_port.buf
+    assert buf.head - buf.tail == TTYB_SIZE
+    result = session.run([str(program("busybox")), "sha256sum"])
+    echo, last = result.output[:-69], result.output[-69:]
+    assert echo == typed.replace(b"\n", b"\r\n")
+    assert last.split()[0] == hashlib.sha256(typed).hexdigest().encode()
 
 
-def test_no_frame_is_left_of_a_terminals_input() -> None:
+@pytest.mark.machine(tty=True)
+def test_no_frame_is_left_of_a_terminals_input(session: Session) -> None:
     """Once the worker is there, are frames after a program as many as before it?"""
     argv = [str(program("busybox")), "head", "-n", "2"]
-    with Session(tty=True) as session:
-        k = session.kernel.k
-        left = []
-        for _ in range(4):
-            session.machine.uart.feed(b"some\nlines\n")
-            assert session.run(argv).output == b"some\r\nlines\r\n" * 2
-            drain_local_pages(k)
-            left.append(nr_free_pages(k))
-        assert left[1:] == left[:1] * 3
+    k = session.kernel.k
+    left = []
+    for _ in range(4):
+        session.machine.uart.feed(b"some\nlines\n")
+        assert session.run(argv).output == b"some\r\nlines\r\n" * 2
+        drain_local_pages(k)
+        left.append(nr_free_pages(k))
+    assert left[1:] == left[:1] * 3
 
 
 def test_a_pipes_input_needs_no_worker(session: Session) -> None:

@@ -7,8 +7,7 @@ from typing import Final
 
 import pytest
 
-from ringlet.session import Session
-from tests.guest import TIMEOUT
+from ringlet.testing import Guest
 from userland.build import OUTPUT, build
 
 EXPECTED: Final = {
@@ -53,9 +52,9 @@ def programs() -> Path:
     return OUTPUT / "c"
 
 
+@pytest.mark.machine(panic_on_oops=True)
 @pytest.mark.parametrize("name", EXPECTED)
-def test_program_shows_what_it_is_there_for(programs: Path, name: str) -> None:
+def test_program_shows_what_it_is_there_for(guest: Guest, programs: Path, name: str) -> None:
     """Does each of the programs that use the project's own calls print what they answer?"""
-    with Session(seed=1, panic_on_oops=True) as session:
-        result = session.run([str(programs / name)], timeout=TIMEOUT)
-        assert (result.status, result.output.decode()) == (0, EXPECTED[name])
+    result = guest(programs / name)
+    assert (result.status, result.stdout.decode()) == (0, EXPECTED[name])

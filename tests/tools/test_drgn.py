@@ -331,13 +331,12 @@ def test_frames_and_slabs(subject: Subject) -> None:
 # ---- a machine that runs
 
 
-def test_a_program_sees_the_machine_as_it_is() -> None:
+def test_a_program_sees_the_machine_as_it_is(session: Session) -> None:
     """Does an object that was made before a run read what is there after it?"""
-    with Session(seed=1) as session:
-        prog = program(session.kernel.k)
-        forks, task = prog["total_forks"], prog["init_pid_ns"].child_reaper
-        before = forks.value_()
-        assert session.run(["/bin/hello"]).status == 0
-        assert forks.value_() == before + 1
-        assert find_task(prog, 1) == task
-        assert [t.pid.value_() for t in for_each_task(prog)] == [1, 2]
+    prog = program(session.kernel.k)
+    forks, task = prog["total_forks"], prog["init_pid_ns"].child_reaper
+    before = forks.value_()
+    assert session.run(["/bin/hello"]).status == 0
+    assert forks.value_() == before + 1
+    assert find_task(prog, 1) == task
+    assert [t.pid.value_() for t in for_each_task(prog)] == [1, 2]

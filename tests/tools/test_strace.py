@@ -626,13 +626,13 @@ class Watched(Tracer):
         assert self._digest() == before
 
 
-def test_looking_changes_nothing() -> None:
+@pytest.mark.machine(mem=16 << 20)
+def test_looking_changes_nothing(session: Session) -> None:
     """Is not one byte of RAM changed by writing a call's line, its page tables included?"""
     program = compile_c(ROOT / "tests" / "syscalls" / "writev.c")
     out = io.StringIO()
-    with Session(mem=16 << 20, seed=1) as session:
-        watched = Watched(session, Strace(session.kernel.k, out))
-        result = session.run([str(program)], timeout=TIMEOUT, tracer=watched)
+    watched = Watched(session, Strace(session.kernel.k, out))
+    result = session.run([str(program)], timeout=TIMEOUT, tracer=watched)
     assert result.status == 0
     assert watched.calls > 50
     assert 'iov_base="' in out.getvalue()
