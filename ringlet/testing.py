@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import io
 import os
 import re
 import subprocess
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -24,6 +26,7 @@ from ringlet.console import Input
 from ringlet.debugger.core import Debugger
 from ringlet.debugger.errors import DebuggerError
 from ringlet.debugger.stop import Reason
+from ringlet.native import Outcome, run_native
 from ringlet.recording import Recorder, Recording, beginning, write_recording
 from ringlet.repl import views
 from ringlet.session import DEFAULT_ENV, Session
@@ -35,6 +38,7 @@ _EVENTS: Final = 15  # events, and lines of the kernel's log, in a report
 # How many ns before the end they are looked for, until there are enough.
 _WINDOWS: Final = (10**6, 10**8)
 _KINDS: Final = ("syscall", "fault", "signal", "switch", "fork", "exec", "exit", "oops")
+_DIFFERENCES: Final = 60  # lines of the difference of two outputs
 
 
 class Machines:
@@ -282,34 +286,51 @@ class Guest:
             result = self._session.run(argv, stdin=source, timeout=self._timeout)
             self.last = recorder, result
         if self._native:
-            self._compare(argv, stdin, result.output, result.status)
+            assert_same(argv, run_native(argv, stdin), Outcome(result.status, result.output))
         statistics = result.statistics
         return GuestResult(result.output, result.status, statistics.faults, statistics.syscalls,
                            result.timed_out)
 
-    def _compare(self, argv: list[str], stdin: bytes, output: bytes, status: int) -> None:
-        done = subprocess.run(argv, input=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              env=DEFAULT_ENV, cwd="/", timeout=60, check=False)
-        native = 128 - done.returncode if done.returncode < 0 else done.returncode
-        if (done.stdout, native) != (output, status):
-            pytest.fail(f"{' '.join(argv)}\nnative: status {native}, {done.stdout!r}\n"
-                        f"guest:  status {status}, {output!r}", pytrace=False)
+
+def assert_same(argv: Sequence[str], native: Outcome, guest: Outcome) -> None:
+    """Fail if a program has not come to the same in both worlds; Linux is right."""
+    if native == guest:
+        return
+    theirs, ours = (outcome.output.decode("utf-8", "replace").splitlines()
+                    for outcome in (native, guest))
+    lines = difflib.unified_diff(theirs, ours, "native", "guest", lineterm="", n=1)
+    pytest.fail("\n".join([" ".join(argv), f"native: status {native.status}",
+                           f"guest:  status {guest.status}", *islice(lines, _DIFFERENCES)]),
+                pytrace=False)
 
 
-def compile_c(source: Path, flags: Sequence[str] = ()) -> Path:
-    """Compile a C program for the guest, static; kept by content.
+def compile_c(source: Path, flags: Sequence[str] = (), *, compiler: str | None = None,
+              folder: Path | None = None) -> Path:
+    """Compile a C program for the guest, static unless ``flags`` say otherwise; kept by content.
+
+    Args:
+        flags: for the compiler, libraries too.
+        compiler: instead of ``CC``, or cc.
+        folder: where it is kept, instead of the user's cache.
 
     Raises:
         pytest.fail.Exception: the compiler refuses it.
     """
-    options = ["-O1", "-g", "-static", *flags]
-    key = hashlib.sha256("\0".join(options).encode() + source.read_bytes()).hexdigest()[:16]
-    target = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache",
-                  "ringlet", "programs", f"{source.stem}-{key}", source.stem)
+    compiler = compiler or os.environ.get("CC", "cc")
+    libraries = [flag for flag in flags if flag.startswith("-l")]
+    kind = [] if "-static-pie" in flags else ["-static"]
+    options = ["-O1", "-g", *kind, *(flag for flag in flags if flag not in libraries)]
+    digest = hashlib.sha256("\0".join([compiler, *options, *libraries]).encode())
+    for path in [source, *sorted(source.parent.glob("*.h"))]:
+        digest.update(path.read_bytes())
+    if folder is None:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache",
+                      "ringlet", "programs")
+    target = folder / f"{source.stem}-{digest.hexdigest()[:16]}" / source.stem
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_suffix(f".{os.getpid()}")
-        done = subprocess.run([os.environ.get("CC", "cc"), *options, "-o", temporary, source],
+        done = subprocess.run([compiler, *options, "-o", temporary, source, *libraries],
                               capture_output=True, text=True, check=False)
         if done.returncode:
             pytest.fail(f"{source} does not compile:\n{done.stderr}", pytrace=False)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.guest import assert_same, compile_c
+from ringlet.testing import Guest
+from tests.guest import compile_c
 from tests.programs.debian import program
 
 SOURCES = sorted((Path(__file__).parent / "c").glob("*.c"))
@@ -20,11 +21,12 @@ BUILDS = {
 
 
 @pytest.mark.native
+@pytest.mark.machine(panic_on_oops=True)
 @pytest.mark.parametrize("build", BUILDS)
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
-def test_c_program_prints_what_it_prints_natively(source: Path, build: str) -> None:
+def test_c_program_prints_what_it_prints_natively(guest: Guest, source: Path, build: str) -> None:
     """Does the same binary do the same in both worlds?"""
     compiler, flags = BUILDS[build]
     path = compile_c(source, *flags, "-lm",
                      compiler="gcc" if compiler == "gcc" else str(program("musl-gcc")))
-    assert_same([str(path), "one", "two words"])
+    guest(path, "one", "two words")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.guest import assert_same
+from ringlet.testing import Guest
 from tests.programs.debian import program
 
 TEXT = b"The quick brown fox\njumps over\nthe lazy dog\n" * 40
@@ -89,8 +89,10 @@ def _identifier(row: tuple[str, list[str], bytes]) -> str:
 
 
 @pytest.mark.native
+@pytest.mark.machine(panic_on_oops=True)
 @pytest.mark.parametrize("row", COMMANDS, ids=_identifier)
-def test_output_and_status_are_the_native_ones(row: tuple[str, list[str], bytes]) -> None:
+def test_output_and_status_are_the_native_ones(guest: Guest,
+                                               row: tuple[str, list[str], bytes]) -> None:
     """Does this command print the same bytes and end with the same status?"""
     name, arguments, stdin = row
-    assert_same([str(program(name)), *arguments], stdin)
+    guest(program(name), *arguments, stdin=stdin)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.guest import compile_c, run_guest, run_native
+from ringlet.session import Session
+from tests.guest import TIMEOUT, compile_c, run_native
 
 SUBJECT = Path(__file__).with_name("core_subject.c")
 NT_NAMES = ["NT_PRSTATUS", "NT_PRPSINFO", "NT_SIGINFO", "NT_AUXV", "NT_FILE", "NT_FPREGSET",
@@ -24,7 +25,8 @@ def program() -> Path:
 @pytest.fixture(scope="module")
 def core(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The core that the program leaves in the guest."""
-    result = run_guest([str(program)])
+    with Session(panic_on_oops=True) as session:
+        result = session.run([str(program)], timeout=TIMEOUT)
     assert result.status == 0
     path = tmp_path_factory.mktemp("core") / "core"
     path.write_bytes(result.output)

@@ -22,7 +22,8 @@ from guest_kernel.layout.sched import sched_data
 from guest_kernel.lib.idr import idr_set_cursor
 from ringlet.session import DEFAULT_ENV, Session
 from ringlet.strace import Strace
-from tests.guest import ROOT, TIMEOUT, assert_same, compile_c
+from ringlet.testing import Guest
+from tests.guest import ROOT, TIMEOUT, compile_c
 from tests.tools.test_strace import normal, strace
 
 __all__ = ["strace"]  # a fixture
@@ -157,9 +158,11 @@ def test_the_lectures_fork_is_traced_line_by_line() -> None:
     assert trace == LECTURE_TRACE.read_text()
 
 
-def test_the_lectures_fork_prints_what_it_prints_on_linux() -> None:
+@pytest.mark.native
+@pytest.mark.machine(panic_on_oops=True)
+def test_the_lectures_fork_prints_what_it_prints_on_linux(guest: Guest) -> None:
     """Do parent and child print the same, in the same order?"""
-    assert_same([str(compile_c(LECTURE))])
+    guest(compile_c(LECTURE))
 
 
 @pytest.mark.native
