@@ -54,16 +54,21 @@ def _ringlet_machines() -> Iterator[Any]:
 
 
 @pytest.fixture
-def report_on(request: pytest.FixtureRequest) -> Callable[[Subject], Subject]:
+def report_on(request: pytest.FixtureRequest) -> Iterator[Callable[[Subject], Subject]]:
     """For fixtures that make a machine themselves: should the test fail, its report tells of it.
 
     ``return report_on(Bare(...))``: it returns the ``Bare`` or ``Session`` that it is given.
     """
+    stash = request.node.stash
+
     def remember(subject: Subject) -> Subject:
-        request.node.stash[_SUBJECT] = subject
+        stash[_SUBJECT] = subject
         return subject
 
-    return remember
+    yield remember
+    for key in (_SUBJECT, _GUEST):  # pytest keeps tests to the end; not their machines, too
+        if key in stash:
+            del stash[key]
 
 
 @pytest.fixture

@@ -188,6 +188,31 @@ def test_a_fixture_of_the_projects_own_is_reported_too(project: pytest.Pytester)
     assert len(list((project.path / ".ringlet").glob("*.snapshot"))) == 2
 
 
+def test_a_machine_goes_with_its_test(project: pytest.Pytester) -> None:
+    """Is a machine that only one test has used freed after it, though pytest keeps the test?"""
+    project.makepyfile("""
+        import gc
+        import weakref
+
+        import pytest
+        from emulator.bare import Bare
+
+        made = []
+
+        @pytest.fixture
+        def machine(report_on):
+            bare = Bare()
+            made.append(weakref.ref(bare))
+            return report_on(bare)
+
+        @pytest.mark.parametrize("turn", [1, 2, 3])
+        def test_it(machine, turn):
+            gc.collect()
+            assert [ref() for ref in made] == [None] * (turn - 1) + [machine]
+    """)
+    project.runpytest_subprocess("-q").assert_outcomes(passed=3)
+
+
 def test_a_failing_assembly_test_shows_the_walk_bit_by_bit(project: pytest.Pytester) -> None:
     """Are entries and flags that differ explained by their bits?"""
     project.makepyfile("""
