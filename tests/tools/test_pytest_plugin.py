@@ -184,8 +184,14 @@ def test_a_fixture_of_the_projects_own_is_reported_too(project: pytest.Pytester)
     result = project.runpytest_subprocess("-q")
     result.assert_outcomes(failed=2)
     result.stdout.fnmatch_lines(["*4660 == 1", "*ringlet: registers*", "*ringlet: back-trace*",
-                                 "*is a snapshot of the machine*"])
-    assert len(list((project.path / ".ringlet").glob("*.snapshot"))) == 2
+                                 "ringlet debug --resume *.snapshot"])
+    files = list((project.path / ".ringlet").glob("*.snapshot"))
+    assert len(files) == 2
+    done = subprocess.run([sys.executable, "-m", "ringlet", "debug", "--resume", files[0]],
+                          input="p m.clock\np $rip\ncontext\n", capture_output=True, text=True,
+                          cwd=ROOT, check=False)
+    assert done.returncode == 0
+    assert "── registers" in done.stdout
 
 
 def test_a_machine_goes_with_its_test(project: pytest.Pytester) -> None:
