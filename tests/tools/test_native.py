@@ -90,12 +90,17 @@ def test_a_program_ends_with_who_runs_it(program: str, fifo: Path, how: str,
     """
     fd = hold(fifo)
     code = RUN[how].format(argv=[program, str(fifo), "stay"])
-    runner = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.DEVNULL)
+    runner = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.DEVNULL,
+                              preexec_fn=native.default_signals)  # SIGINT may be ignored here
     seen = b""
-    while len(seen) < 2:
-        seen += read(fd, 2)
-    runner.send_signal(number)
-    assert runner.wait(60)
+    try:
+        while len(seen) < 2:
+            seen += read(fd, 2)
+        runner.send_signal(number)
+        assert runner.wait(60)
+    finally:
+        runner.kill()
+        runner.wait()
     assert read(fd, 1) == b""
     os.close(fd)
 
