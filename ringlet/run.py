@@ -182,11 +182,12 @@ def _input(session: Session, options: Options, stack: ExitStack,
            record: "Callable[[int, Came], None] | None") -> Input:
     """Return what feeds the console: a terminal, taken until ``stack`` ends, or standard input."""
     machine, k = session.machine, session.kernel.k
-    if not session.tty:
+    if not (session.tty and sys.stdin.isatty() and sys.stdout.isatty()):
         return Input(machine, k, _standard_input(), pace=options.realtime, record=record)
     from ringlet.terminal import HostTerminal  # not for a run without one
 
     terminal = stack.enter_context(HostTerminal())
+    terminal.resized = options.resume is not None  # since then
     return Keyboard(machine, k, terminal, pace=options.realtime, record=record)
 
 

@@ -172,6 +172,7 @@ class Session:
         session.kernel = boot.attach(session.machine, elf.read(image.build()))
         session._before = Statistics.read(session.machine, session.kernel.k)
         session.program = snapshot.notes["program"]
+        session.tty = snapshot.notes.get("console") == "tty"
         return session
 
     def snapshot(self) -> Snapshot:
@@ -180,7 +181,8 @@ class Session:
         Not while the machine runs, but for instance after a run that was given up for its
         ``timeout``, which a :meth:`resume` goes on with.
         """
-        return self.machine.snapshot({"kernel": identity(), "program": self.program})
+        return self.machine.snapshot({"kernel": identity(), "program": self.program,
+                                      "console": "tty" if self.tty else "pipe"})
 
     def restore(self, snapshot: Snapshot) -> None:
         """Take the state of a snapshot; ``self.kernel`` is a new object then.

@@ -358,3 +358,24 @@ def test_what_cannot_be_is_said(words: list[str], message: str, tmp_path: Path) 
                           capture_output=True, timeout=PATIENCE, check=False)
     assert done.returncode in (125, 127)
     assert done.stderr.decode() == f"ringlet: {message.format(empty=tmp_path)}\n"
+
+
+def test_a_program_at_a_terminal_is_gone_on_with_at_another(tmp_path: Path) -> None:
+    """After --snapshot, does ringlet resume give keys, ^C and the window's size to the guest?"""
+    file = str(tmp_path / "snapshot")
+    busybox = str(program("busybox"))
+    script = "trap 'echo caught' INT; sleep 1; read x; echo got $x; stty size; read y; echo end"
+    with Terminal([sys.executable, "-m", "ringlet", "run", "--timeout", "0.5", "--snapshot", file,
+                   busybox, "sh", "-c", script]) as terminal:
+        assert terminal.wait() == 124
+    with Terminal([sys.executable, "-m", "ringlet", "resume", file], rows=17,
+                  columns=71) as terminal:
+        terminal.type("abc\r")
+        terminal.expect("got abc")
+        terminal.expect("17 71")
+        terminal.type("\x03")
+        terminal.expect("caught")
+        terminal.type("\r")
+        terminal.expect("end")
+        assert terminal.wait() == 0
+        assert terminal.modes == terminal.before
