@@ -4,7 +4,8 @@ The verbs are gdb's.  Each runs the machine and returns a :class:`Stop`.  A user
 what the kernel does meanwhile: an interrupt, a page fault, other tasks; ``stepi`` at a SYSCALL, or
 at a faulting instruction, goes into the kernel, and from there to the hosted handler.
 
-What there is to see is in ``target.py``, points and running in ``running.py``, steps here.
+In layers: what there is to see (``target.py``), to make out of it (``inspector.py``), points and
+running (``running.py``), steps here.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from ringlet.debugger.errors import DebuggerError
 from ringlet.debugger.values import Value, plain
 
 if TYPE_CHECKING:
-    from ringlet.debugger.running import Runner
+    from ringlet.debugger.inspector import Inspector
 
 _REGISTER: Final = "_reg_"  # stands for $, which Python has not
 _BUILTINS: Final = {name: getattr(__import__("builtins"), name) for name in (
@@ -37,7 +37,7 @@ def check(expression: str | None) -> None:
         _compiled(expression)
 
 
-def value_of(debugger: Runner, expression: str) -> Any:
+def value_of(debugger: Inspector, expression: str) -> Any:
     """Return the value of an expression.
 
     Raises:
@@ -189,7 +189,7 @@ PARTS: Final = _parts()
 class _Names(dict[str, Any]):
     """The names that an expression may use."""
 
-    def __init__(self, debugger: Runner) -> None:
+    def __init__(self, debugger: Inspector) -> None:
         super().__init__(_HELPERS)
         self._debugger = debugger
 

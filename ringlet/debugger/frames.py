@@ -17,7 +17,7 @@ from guest_kernel.layout.sigframe import sigcontext_64, ucontext
 from ringlet.debugger.errors import DebuggerError
 
 if TYPE_CHECKING:
-    from ringlet.debugger.running import Runner
+    from ringlet.debugger.inspector import Inspector
     from ringlet.debugger.target import Target
 
 # DWARF's numbers of the registers: System V ABI, AMD64 supplement, "DWARF Register Number Mapping".
@@ -50,7 +50,7 @@ class Frame(NamedTuple):
     registers: Mapping[str, int] = MappingProxyType({})
 
 
-def unwind(debugger: Runner, pid: int | None) -> Iterator[Frame]:
+def unwind(debugger: Inspector, pid: int | None) -> Iterator[Frame]:
     """Yield the frames of a task; of the running one, from the CPU's registers on."""
     if pid is not None and pid != debugger.pid:
         yield from _sleeping(debugger, pid)
