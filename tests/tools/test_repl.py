@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.guest import compile_c
-from tests.tools.test_shell import PATIENCE, Terminal
+from tests.tools.terminal import PATIENCE, Terminal
 
 HERE = Path(__file__).resolve().parent
 PROMPT = r"\(ringlet\) "
@@ -48,9 +48,10 @@ class Console(Terminal):
         return re.sub(rf"\r|{PROMPT}$", "", shown).strip()
 
 
-def console(*words: str, **environment: str) -> Console:
+def console(*words: str, source: Path = HERE / "debugging" / "calls.c",
+            **environment: str) -> Console:
     """Start ``ringlet debug`` on a program, at a terminal that has colours."""
-    program = compile_c(HERE / "debugging" / "calls.c", "-g", "-O0")
+    program = compile_c(source, "-g", "-O0")
     started = Console([sys.executable, "-m", "ringlet", "debug", *words, str(program)],
                       TERM="xterm", PROMPT_TOOLKIT_NO_CPR="1", **environment)
     started.settle()
@@ -132,10 +133,7 @@ def test_ctrl_c_stops_the_guest(words: list[str], tmp_path: Path) -> None:
     """Does it, where that can be looked at and gone on with?"""
     source = tmp_path / "loop.c"
     source.write_text("int main(void) { for (volatile long i = 0;; i++); }\n")
-    program = compile_c(source, "-g", "-O0")
-    with Console([sys.executable, "-m", "ringlet", "debug", *words, str(program)], TERM="xterm",
-                 PROMPT_TOOLKIT_NO_CPR="1", XDG_CACHE_HOME=str(tmp_path)) as debug:
-        debug.settle()
+    with console(*words, source=source, XDG_CACHE_HOME=str(tmp_path)) as debug:
         debug.command("tbreak main")
         debug.command("continue")
         for _ in range(2):

@@ -16,7 +16,8 @@ from ringlet.recording import DivergenceError, Recording, read_recording, replay
 from ringlet.shell import LISTED, RootError, ShellRoot
 from tests.guest import ROOT
 from tests.programs.debian import program
-from tests.tools.test_shell import BASH, PATIENCE, SH, Terminal, shell
+from tests.tools.terminal import PATIENCE, Terminal
+from tests.tools.test_shell import BASH, SH, shell
 
 SMALL: Final = 100 << 10
 ENDED: Final = "ringlet: the run was ended here, from outside\n"

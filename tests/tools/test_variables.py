@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from ringlet.debugger import Debugger
 from ringlet.repl.shell import Shell
 from ringlet.session import Session
 from tests.guest import compile_c
+from tests.tools.debugging.transcript import debugged
 
 SOURCE = Path(__file__).parent / "debugging" / "variables.c"
 MARK = "@@ "
@@ -148,15 +148,12 @@ def line_of(text: str) -> str:
 @pytest.fixture
 def shell(program: Path) -> Iterator[Shell]:
     """A console at the instruction of which the child dies."""
-    with Session(seed=1) as session:
-        session.start([str(program)])
-        debugger = Debugger(session)
-        debugger.start()
-        console = Shell(debugger)
+    with debugged(program) as console:
         console.execute(f"tbreak {line_of('*(volatile int *)nothing')}")
         assert "count (n=7, list=0x" in console.execute("continue")
-        while not debugger.instruction(debugger.rip).op_str.startswith("dword ptr [rax],"):
-            debugger.stepi()
+        d = console.debugger
+        while not d.instruction(d.rip).op_str.startswith("dword ptr [rax],"):
+            d.stepi()
         yield console
 
 
@@ -190,11 +187,7 @@ def test_variables_can_be_set(shell: Shell) -> None:
 
 def test_points_know_variables(program: Path) -> None:
     """Do a condition and a watchpoint mean a variable's value and its place?"""
-    with Session(seed=1) as session:
-        session.start([str(program)])
-        debugger = Debugger(session)
-        debugger.start()
-        shell = Shell(debugger)
+    with debugged(program) as shell:
         shell.execute(f"break {line_of('total += step')} if step < 0")
         shell.execute("continue")
         assert ours(shell, "p step") == "-21"
@@ -231,11 +224,7 @@ def test_what_cannot_be_is_said(shell: Shell, line: str, said: str) -> None:
 def test_optimised_code_says_what_is_gone() -> None:
     """With -O2, is a variable's value right, or is it said that there is none?"""
     program = compile_c(SOURCE.with_name("calls.c"), "-g", "-O2", "-fno-inline")
-    with Session(seed=1) as session:
-        session.start([str(program)])
-        debugger = Debugger(session)
-        debugger.start()
-        shell = Shell(debugger)
+    with debugged(program) as shell:
         shell.execute("break work")
         assert "work (n=5) at" in shell.execute("continue")
         assert ours(shell, "p n") == "5"

@@ -13,7 +13,8 @@ written ``0x…``, decimal ones of five, times, offsets from symbols, and indice
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ringlet.debugger import Debugger
@@ -25,15 +26,21 @@ from tests.guest import compile_c
 HERE = Path(__file__).resolve().parent
 
 
-def converse(subject: str, lines: Iterable[str]) -> str:
-    """Debug a program, type the lines, and return the transcript."""
-    source, *arguments = subject.split()
-    program = compile_c(HERE / source, "-g", "-O0")
+@contextmanager
+def debugged(program: Path, *arguments: str) -> Iterator[Shell]:
+    """Give a console of a program that stands before its first instruction."""
     with Session(seed=1) as session:
         session.start([str(program), *arguments])
         debugger = Debugger(session)
-        shell = Shell(debugger)
-        text = [f"$ {subject}", views.stop(debugger, debugger.start())]
+        debugger.start()
+        yield Shell(debugger)
+
+
+def converse(subject: str, lines: Iterable[str]) -> str:
+    """Debug a program, type the lines, and return the transcript."""
+    source, *arguments = subject.split()
+    with debugged(compile_c(HERE / source, "-g", "-O0"), *arguments) as shell:
+        text = [f"$ {subject}", views.stop(shell.debugger, shell.debugger.last)]
         for line in lines:
             text.append(f"{PROMPT}{line}".rstrip())
             try:
