@@ -29,7 +29,7 @@ from guest_kernel.layout.declare import Struct
 from ringlet.debugger.errors import DebuggerError
 from ringlet.debugger.points import Point
 from ringlet.debugger.stop import Stop
-from ringlet.repl.shell import PROMPT, Quit, Shell, undefined
+from ringlet.repl.shell import PROMPT, Quit, Shell, sentence, undefined
 
 
 class _Prompts(Prompts):
@@ -120,7 +120,7 @@ class IPythonConsole(TerminalInteractiveShell):
         if "\n" in self._raw.strip():
             super().showsyntaxerror(*args, **options)
         else:
-            self.show(str(undefined(self._raw)))
+            self.show(undefined(self._raw.split()[0]))
 
     @context_matcher()
     def _complete_words(self, context: CompletionContext) -> SimpleMatcherResult:
@@ -128,8 +128,8 @@ class IPythonConsole(TerminalInteractiveShell):
         found = self._shell.complete(line)
         # What is matched is the word in IPython's sense; ours may begin before it, as with $.
         behind = line.removesuffix(context.token)
-        start = len(line.split()[-1]) - len(context.token) if not line.endswith(" ") and (
-            line.split()) else 0
+        word = line.rpartition(" ")[2]
+        start = len(word) - len(context.token) if word else 0
         return {"completions": [SimpleCompletion(word[start:]) for word in found],
                 "suppress": bool(behind.strip()) and self._shell.is_command(line)}
 
@@ -137,12 +137,10 @@ class IPythonConsole(TerminalInteractiveShell):
         printer.text(self._shell.show(value))
 
 
-def _say(console: IPythonConsole, _kind: type, error: BaseException, _traceback: Any,
-         tb_offset: int | None = None) -> None:
+def _say(console: IPythonConsole, _kind: type, error: DebuggerError | KernelPanic | NameError,
+         _traceback: Any, tb_offset: int | None = None) -> None:
     """Show an error as a sentence."""
-    if isinstance(error, NameError):
-        error = undefined(error.name)
-    console.show(f"Kernel panic: {error}" if isinstance(error, KernelPanic) else str(error))
+    console.show(sentence(error))
 
 
 def interact(shell: Shell) -> None:

@@ -76,10 +76,8 @@ class Shell:
                 return python if python is not None else "That is Python already."
             python = translate(text)
             return self.show(self._python(text if python is None else python))
-        except DebuggerError as error:
-            return str(error)
-        except KernelPanic as panic:
-            return f"Kernel panic: {panic}"
+        except (DebuggerError, KernelPanic) as error:
+            return sentence(error)
         except KeyboardInterrupt:
             return f"Interrupted.\n{views.place(self.debugger)}"
 
@@ -92,7 +90,7 @@ class Shell:
         try:
             tree = ast.parse(text)
         except SyntaxError:
-            raise undefined(text) from None
+            raise DebuggerError(undefined(text.split()[0])) from None
         last = tree.body[-1] if tree.body else None
         code: CodeType
         try:
@@ -107,7 +105,7 @@ class Shell:
         except (DebuggerError, KernelPanic, Quit, KeyboardInterrupt):
             raise
         except NameError as error:
-            raise undefined(error.name) from None
+            raise DebuggerError(sentence(error)) from None
         except Exception as error:
             raise DebuggerError(traceback.format_exception_only(error)[-1].rstrip()) from None
 
@@ -220,9 +218,16 @@ class Shell:
             sys.stdout.flush()
 
 
-def undefined(text: str | None) -> DebuggerError:
-    """Return the error for what is neither a command nor Python."""
-    return DebuggerError(f"Undefined command or name: {(text or '').split()[0]!r}.  Try help.")
+def undefined(word: str | None) -> str:
+    """Say that a word is neither a command nor Python."""
+    return f"Undefined command or name: {word!r}.  Try help."
+
+
+def sentence(error: DebuggerError | KernelPanic | NameError) -> str:
+    """Say an error in a sentence."""
+    if isinstance(error, NameError):
+        return undefined(error.name)
+    return f"Kernel panic: {error}" if isinstance(error, KernelPanic) else str(error)
 
 
 class _Namespace(dict[str, Any]):

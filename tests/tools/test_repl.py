@@ -77,6 +77,7 @@ def test_commands_and_python_are_typed(debug: Console) -> None:
     assert debug.command("frobnicate 3") == (
         "Undefined command or name: 'frobnicate'.  Try help.")
     assert debug.command("nosuch") == "Undefined command or name: 'nosuch'.  Try help."
+    assert debug.command("raise NameError(7)") == "Undefined command or name: None.  Try help."
     assert debug.command("delete 7") == "There is no breakpoint number 7."
     assert debug.command("d.delete(7)") == "There is no breakpoint number 7."
     assert "pid = 0x" in debug.command("current")
