@@ -374,8 +374,7 @@ def report_of(subject: Bare | Session, guest: Guest | None, folder: Path,
         folder: where the file goes.
         name: the test's.
     """
-    is_bare = isinstance(subject, Bare)
-    debugger = Debugger(subject.machine) if isinstance(subject, Bare) else Debugger(subject)
+    debugger = Debugger(subject.machine if isinstance(subject, Bare) else subject)
     parts: list[tuple[str, Callable[[], str]]] = [
         ("registers", lambda: views.registers(debugger)),
         ("code", lambda: views.disassembly(debugger)),
@@ -405,7 +404,7 @@ def report_of(subject: Bare | Session, guest: Guest | None, folder: Path,
         how = f"ringlet replay {file}\nringlet debug --replay {file}"
     else:
         file = stem.with_name(f"{stem.name}.snapshot")
-        write_file(subject.machine.snapshot() if is_bare else subject.snapshot(), file)
+        write_file(subject.snapshot(), file)
         how = f"ringlet debug --resume {file}"
     sections.append(("ringlet: to reproduce it", how))
     return sections

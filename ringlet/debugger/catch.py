@@ -148,13 +148,11 @@ def _cow(debugger: Runner, _what: Sequence[str]) -> tuple[set[int], Check]:
         va, error = page_fault(debugger)
         if not error & PageFaultError.W or not error & PageFaultError.P:
             return None
-        for area in debugger.system.areas(debugger.pid):
-            if area.start <= va < area.end:
-                if area.rights[1] != "w" or area.rights[3] != "p":
-                    return None
-                return (f"Copy-on-write: a store at {va:#x}, in {area.name or 'memory'}, to the "
-                        f"shared frame {debugger.physical(va) & ~0xFFF:#x}")
-        return None
+        area = debugger.area_at(va)
+        if area is None or area.rights[1] != "w" or area.rights[3] != "p":
+            return None
+        return (f"Copy-on-write: a store at {va:#x}, in {area.name or 'memory'}, to the "
+                f"shared frame {debugger.physical(va) & ~0xFFF:#x}")
 
     return places, check
 

@@ -176,6 +176,7 @@ class Runner(Inspector):
         """
         self._check_running()
         wanted = frozenset(addresses)
+        limit = NEVER if until is None else until
         stops = self.machine.cpu.stops
         while True:
             points = [point for point in self.points.values() if point.enabled]
@@ -187,8 +188,8 @@ class Runner(Inspector):
             self._watch([point for point in points if isinstance(point, Watchpoint)])
             try:
                 with self._while_running(points):
-                    reason = self.machine.run(self._limit(until))
-                if reason is Exit.TIMER and (until is None or self.machine.clock < until):
+                    reason = self.machine.run(min(limit, self._input_due()))
+                if reason is Exit.TIMER and self.machine.clock < limit:
                     self._take_input()  # which is why it has stopped
                     continue
             except EndedHere:
@@ -201,10 +202,9 @@ class Runner(Inspector):
             if reason is Exit.BREAKPOINT and self.rip in catch.mapping_changes(self.system):
                 self.rebind()
 
-    def _limit(self, until: int | None) -> int | None:
-        """Return where a run has to stop, for the caller or for input that comes then."""
-        due = NEVER if self.session is None else self.session.input_due
-        return until if due == NEVER else min(due, NEVER if until is None else until)
+    def _input_due(self) -> int:
+        """Return where a run has to stop for input that comes then."""
+        return NEVER if self.session is None else self.session.input_due
 
     def _take_input(self) -> None:
         """Give the guest what comes now."""

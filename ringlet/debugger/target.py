@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 WORD: Final = 8
 M64: Final = (1 << 64) - 1
+_LONGEST_STRING: Final = 200
 
 _FIELD: Final = re.compile(r"(?:current|task\((\d+)\))\.([a-z_][\w.]*)")
 
@@ -109,6 +110,20 @@ class Target:
         except (CpuException, IndexError):
             raise DebuggerError(f"Cannot access memory at address {va & M64:#x}.") from None
 
+    def read_string(self, va: int, pid: int | None = None) -> bytes:
+        """Return a string of C's without its end; of a long one, the first 200 bytes.
+
+        Raises:
+            DebuggerError: some of it is not mapped.
+        """
+        text = bytearray()
+        while len(text) < _LONGEST_STRING:
+            byte = self.read(va + len(text), 1, pid)
+            if byte == b"\0":
+                break
+            text += byte
+        return bytes(text)
+
     def write(self, va: int, data: bytes) -> None:
         """Store to memory as the CPU sees it now, whatever its rights.
 
@@ -133,6 +148,11 @@ class Target:
                                  set_ad=False)
         except CpuException:
             raise DebuggerError(f"Cannot access memory at address {va & M64:#x}.") from None
+
+    def area_at(self, va: int) -> Area | None:
+        """Return the running task's mapping that contains an address."""
+        return next((area for area in self.system.areas(self.pid) if area.start <= va < area.end),
+                    None)
 
     # Names
 

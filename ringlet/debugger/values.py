@@ -114,12 +114,11 @@ class Value:
     def __getitem__(self, index: int | str) -> Value:
         if isinstance(index, str):
             return self._field(index)
-        plain = self.type.plain
         if not (self.type.is_pointer or self.type.is_array):
             raise DebuggerError(f"What is {self.type} has no elements.")
-        element: Type = plain.target
-        if self.type.is_array and len(plain.counts) > 1:
-            element = Row(plain)
+        element: Type = self.type.plain.target
+        if self.type.is_array and len(self.type.plain.counts) > 1:
+            element = Row(self.type.plain)
         if not element.size and not element.is_function:
             raise DebuggerError(f"What {self.type} points to has no size.")
         if self._data is not None and self.type.is_array:
@@ -234,7 +233,7 @@ class Value:
         of = self.type.plain.target
         if of.is_character:
             try:
-                return f"{number:#x} {_string(_c_string(self._target, number, self._pid))}"
+                return f"{number:#x} {_string(self._target.read_string(number, self._pid))}"
             except DebuggerError:
                 return f"{number:#x}"
         name = self._target.symbol_at(number, self._pid) if number else None
@@ -281,16 +280,6 @@ def _string(text: bytes) -> str:
     if together or not pieces:
         pieces.append(f'"{together}"')
     return ", ".join(pieces) + ("..." if len(text) > _MOST else "")
-
-
-def _c_string(target: Target, va: int, pid: int | None) -> bytes:
-    text = bytearray()
-    while len(text) < _MOST:
-        byte = target.read(va + len(text), 1, pid)
-        if byte == b"\0":
-            break
-        text += byte
-    return bytes(text)
 
 
 def _repeats(parts: list[str]) -> Iterator[str]:

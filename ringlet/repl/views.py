@@ -200,7 +200,7 @@ def examine(d: Debugger, va: int, count: int, kind: str, size: str) -> str:
     lines = []
     if kind == "s":
         for _ in range(count):
-            text = _string(d, va)
+            text = d.read_string(va)
             lines.append(f"{_label(d, va)}\t{text.decode('utf-8', 'backslashreplace')!r}")
             va += len(text) + 1
         return "\n".join(lines)
@@ -228,16 +228,6 @@ def _number(d: Debugger, value: int, kind: str, width: int) -> str:
     if kind == "a":
         return f"{value:#x} <{d.symbol_at(value) or '??'}>"
     return formatted(value, kind, width)
-
-
-def _string(d: Debugger, va: int) -> bytes:
-    text = bytearray()
-    while len(text) < 200:
-        byte = d.read(va + len(text), 1)
-        if byte == b"\0":
-            break
-        text += byte
-    return bytes(text)
 
 
 # Code and calls
@@ -573,5 +563,5 @@ def _telescope(d: Debugger, value: int) -> str:
         return ""
     text = data.split(b"\0")[0]
     if len(text) >= 3 and all(0x20 <= byte < 0x7F for byte in text):
-        return f"-> {_string(d, value).decode()!r}"
+        return f"-> {d.read_string(value).decode()!r}"
     return f"-> {int.from_bytes(data, 'little'):#x}"

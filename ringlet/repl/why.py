@@ -13,12 +13,12 @@ from ringlet.repl.views import walk
 
 def explain(d: Debugger) -> str:
     """Say why the machine is where it is, from what the hardware and the kernel hold."""
-    name = (d.symbol_at(d.rip) or "").partition("+")
-    if name[0] == "asm_exc_page_fault" and not name[2]:
+    name = d.symbol_at(d.rip)  # with an offset, unless RIP is where it begins
+    if name == "asm_exc_page_fault":
         return "\n".join(_explain_fault(d))
-    if name[0] == "__switch_to_asm" and not name[2]:
+    if name == "__switch_to_asm":
         return "\n".join(_explain_switch(d))
-    if name[0] == "entry_SYSCALL_64" and not name[2]:
+    if name == "entry_SYSCALL_64":
         return ("The program has executed SYSCALL: the CPU has loaded RIP from IA32_LSTAR, put the "
                 f"return address {d.register('rcx'):#x} into RCX and RFLAGS into R11, and cleared "
                 "the flags of IA32_FMASK.\nRSP is still the program's.  See Intel SDM vol. 2B, "
@@ -49,7 +49,7 @@ def _explain_fault(d: Debugger) -> Iterator[str]:
     yield (f"Error code {error:#x}: P={error & 1} W={error >> 1 & 1} U={error >> 2 & 1} "
            f"RSVD={error >> 3 & 1} I={error >> 4 & 1}.")
     yield from walk(d, va)
-    area = next((a for a in d.system.areas(d.pid) if a.start <= va < a.end), None)
+    area = d.area_at(va)
     if area is None:
         yield "No mapping of the task's contains the address: the kernel will send SIGSEGV."
     elif not error & PageFaultError.P:
